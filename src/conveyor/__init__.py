@@ -1,0 +1,1 @@
+"""Conveyor: an event-driven, serverless model assembly line."""

@@ -1,0 +1,1 @@
+"""One module per station: read, decide, act, answer."""
