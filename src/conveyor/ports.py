@@ -1,7 +1,8 @@
 """What the stations need from the world, in words of the domain; every verb is safe to repeat.
 
-Each port has a memory twin for unit tests and real adapters for both engines; `tests/contract` asks the same
-promises of all of them. Every method may raise Unavailable when what lies behind it does not answer.
+Each port has a memory twin for unit tests and real adapters for both engines; `tests/contract` asks
+the same promises of all of them. Every method may raise Unavailable when what lies behind it does
+not answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,11 +43,15 @@ class Objects(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectRef]:
-        """Yield the newest version of every object below the prefix, by key; not those below RESERVED unless asked."""
+        """Yield the newest version of every object below the prefix, by key; not those below
+        RESERVED unless asked.
+        """
         ...
 
     def open(self, ref: ObjectRef) -> AbstractContextManager[BinaryIO]:
-        """Open exactly that version for one streaming read; raises Superseded when it is gone or changed."""
+        """Open exactly that version for one streaming read; raises Superseded when it is gone or
+        changed.
+        """
         ...
 
     def read(self, key: str) -> bytes:
@@ -58,7 +63,9 @@ class Objects(Protocol):
         ...
 
     def copy(self, ref: ObjectRef, key: str) -> None:
-        """Copy that version to the key on the server's side, once; raises Superseded when it is gone or changed."""
+        """Copy that version to the key on the server's side, once; raises Superseded when it is
+        gone or changed.
+        """
         ...
 
     def download(self, key: str, path: Path) -> None:
@@ -69,16 +76,22 @@ class Objects(Protocol):
 class Datasets(Protocol):
     """Reads data sets that arrived."""
 
-    def read_once(self, ref: ObjectRef, *, schema: bytes | None) -> Reading:
-        """Read an upload in one pass: md5, checks against the Table Schema (YAML) and statistics together.
+    def read_once(
+        self, ref: ObjectRef, *, schema: bytes | None, schema_file: str = "the Table Schema"
+    ) -> Reading:
+        """Read an upload in one pass: md5, checks against the Table Schema (YAML) and statistics
+        together.
 
-        A key that ends with "/" is read as a directory, with DVC's manifest of it. Raises Superseded when a newer
-        upload took its place, InvalidLine when the schema is wrong.
+        schema_file is the schema's path, for its errors. A key that ends with "/" is read as a
+        directory, with DVC's manifest of it. Raises Superseded when a newer upload took its place,
+        InvalidLine when the schema is wrong.
         """
         ...
 
     def keep(self, ref: ObjectRef, reading: Reading) -> None:
-        """Put the bytes that were read into DVC's remote by server-side copy, once; raises Superseded."""
+        """Put the bytes that were read into DVC's remote by server-side copy, once; raises
+        Superseded.
+        """
         ...
 
     def keep_refused(self, ref: ObjectRef, upload: str) -> None:
@@ -104,7 +117,9 @@ class Tree(Protocol):
 
 
 Edit = Callable[[Tree], Mapping[str, bytes]]
-"""Given the branch's head, the new contents by path; raises Superseded when the head makes the change pointless."""
+"""Given the branch's head, the new contents by path; raises Superseded when the head makes the
+change pointless.
+"""
 
 
 class History(Protocol):
@@ -128,7 +143,9 @@ class History(Protocol):
         ...
 
     def causes(self, before: str, after: str) -> Sequence[str]:
-        """Return for each commit in before..after the event id of its Conveyor-Event trailer, "" for a person's."""
+        """Return for each commit in before..after the event id of its Conveyor-Event trailer, ""
+        for a person's.
+        """
         ...
 
     def changed(self, before: str, after: str) -> Sequence[str]:
@@ -138,13 +155,15 @@ class History(Protocol):
     def record(self, edit: Edit, *, branch: str, message: str, because: Event) -> str:
         """Commit what edit gives on the branch's head and push; returns the commit.
 
-        Once per event: a repeat returns the first commit. The message gets the trailer Conveyor-Event. An edit that
-        changes nothing returns the head. When someone pushes meanwhile, edit is asked again on the new head.
+        Once per event: a repeat returns the first commit. The message gets the trailer
+        Conveyor-Event. An edit that changes nothing returns the head. When someone pushes
+        meanwhile, edit is asked again on the new head.
         """
         ...
 
     def tag(self, name: str, commit: str, message: str) -> None:
-        """Create and push an annotated tag; one that is there with the same commit and message is success.
+        """Create and push an annotated tag; one that is there with the same commit and message is
+        success.
 
         Raises Conflict when the name is taken by something else.
         """
@@ -159,7 +178,9 @@ class Lines(Protocol):
     """conveyor.yaml at each commit."""
 
     def at(self, commit: str) -> Line:
-        """Return the line as declared at a commit; raises InvalidLine (which says file and line) or NotFound."""
+        """Return the line as declared at a commit; raises InvalidLine (which says file and line) or
+        NotFound.
+        """
         ...
 
 
@@ -187,13 +208,17 @@ class Services(Protocol):
     """The model services and their traffic."""
 
     def ensure(self, release: Release, line: Line) -> None:
-        """Make the release reachable at its own URL, without traffic; raises Rejected when it cannot start."""
+        """Make the release reachable at its own URL, without traffic; raises Rejected when it
+        cannot start.
+        """
         ...
 
     def infer(self, model: str, release: str, request: bytes) -> bytes:
-        """Post an Open Inference Protocol request (JSON) to a release's own URL and return the JSON answer.
+        """Post an Open Inference Protocol request (JSON) to a release's own URL and return the JSON
+        answer.
 
-        Raises Rejected when the release answers with an error or dies, Unavailable when it may come up yet.
+        Raises Rejected when the release answers with an error or dies, Unavailable when it may come
+        up yet.
         """
         ...
 
@@ -202,7 +227,8 @@ class Services(Protocol):
         ...
 
     def apply(self, model: str, traffic: Traffic, *, expected: Traffic) -> None:
-        """Change the traffic; applying what is there already is success. Raises Conflict when neither is there.
+        """Change the traffic; applying what is there already is success. Raises Conflict when
+        neither is there.
 
         A release that drops out loses its place: nothing of it stays running.
         """
@@ -213,7 +239,9 @@ class Rollouts(Protocol):
     """Open and ended rollouts; every move is a compare-and-set on the generation."""
 
     def current(self, model: str) -> Rollout | None:
-        """Return the model's open rollout (pending or canary), or a final one whose move is not yet applied."""
+        """Return the model's open rollout (pending or canary), or a final one whose move is not yet
+        applied.
+        """
         ...
 
     def open_all(self) -> tuple[Rollout, ...]:
@@ -225,11 +253,14 @@ class Rollouts(Protocol):
         ...
 
     def insert(self, rollout: Rollout, decision: Decision) -> Rollout:
-        """Store a new one; a repeat returns what is there. Raises Conflict while another one is open for the model."""
+        """Store a new one; a repeat returns what is there. Raises Conflict while another one is
+        open for the model.
+        """
         ...
 
     def move(self, rollout: Rollout, decision: Decision) -> None:
-        """Store the rollout's next generation; raises Conflict unless the stored generation is one less.
+        """Store the rollout's next generation; raises Conflict unless the stored generation is one
+        less.
 
         Storing the same generation again with the same contents is success.
         """
@@ -262,7 +293,31 @@ class Requests(Protocol):
     """Requests sampled from live traffic, kept for replay."""
 
     def sample(self, release: str, limit: int) -> tuple[bytes, ...]:
-        """Return up to limit stored requests (Open Inference Protocol JSON) of a release, the newest first."""
+        """Return up to limit stored requests (Open Inference Protocol JSON) of a release, the
+        newest first.
+        """
+        ...
+
+
+class Arrivals(Protocol):
+    """What really is outside now, as events; a notice and a periodic look give the same ids."""
+
+    def uploads(self, now: datetime, prefix: str = "") -> tuple[Event, ...]:
+        """Return an event per complete upload below the prefix that a data set or model takes."""
+        ...
+
+    def pushes(self, now: datetime) -> tuple[Event, ...]:
+        """Return an event for the branch's head unless it was handled or every new commit is our
+        own.
+        """
+        ...
+
+    def ticks(self, now: datetime) -> tuple[Event, ...]:
+        """Return the events of all nominal times that have come and are not yet handled."""
+        ...
+
+    def ended_jobs(self, now: datetime) -> tuple[Event, ...]:
+        """Return an event per job that ended and whose end was not yet handled."""
         ...
 
 
@@ -274,7 +329,9 @@ class Notices(Protocol):
         ...
 
     def accept(self, event: Event) -> bool:
-        """Store an event for its consumers; False when it was there already. After it returns nothing is lost."""
+        """Store an event for its consumers; False when it was there already. After it returns
+        nothing is lost.
+        """
         ...
 
 
@@ -282,11 +339,14 @@ class Deliveries(Protocol):
     """The inbox and outbox: done is per (event, consuming station)."""
 
     def store(self, event: Event) -> bool:
-        """Store an event with one owed delivery per consumer of the trigger table; False when it was there."""
+        """Store an event with one owed delivery per consumer of the trigger table; False when it
+        was there.
+        """
         ...
 
     def begin(self, event: Event, station: str, *, lease: timedelta) -> tuple[Event, ...] | None:
-        """Take the delivery for a while. Returns None when it is ours to do, the recorded answers when it was done.
+        """Take the delivery for a while. Returns None when it is ours to do, the recorded answers
+        when it was done.
 
         Raises Busy while someone else holds the lease, Rejected when it was given up (dead).
         """
@@ -305,11 +365,15 @@ class Deliveries(Protocol):
         ...
 
     def revive(self, event_id: str, station: str | None = None) -> tuple[Event, ...]:
-        """Make dead deliveries of an event owed again and return the event; raises NotFound when none is dead."""
+        """Make dead deliveries of an event owed again and return the event; raises NotFound when
+        none is dead.
+        """
         ...
 
     def owed(self, *, before: datetime, limit: int = 1000) -> tuple[Event, ...]:
-        """Return events, stored before that time, of which a delivery is neither done, dead nor leased; oldest first."""
+        """Return events, stored before that time, of which a delivery is neither done, dead nor
+        leased; oldest first.
+        """
         ...
 
     def dead(self) -> tuple[Mapping[str, Any], ...]:

@@ -25,7 +25,9 @@ def seconds(environment: Mapping[str, str], name: str, default: float) -> timede
 
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
-    """How to reach an S3 endpoint; credentials None: boto3's own chain. bucket names an existing bucket."""
+    """How to reach an S3 endpoint; credentials None: boto3's own chain. bucket names an existing
+    bucket.
+    """
 
     bucket: str
     endpoint: str | None = None

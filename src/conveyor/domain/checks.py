@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One check that failed. check names it (type, required, minimum, unique, rows ...); where says column or file.
+    """One check that failed. check names it (type, required, minimum, unique, rows ...); where says
+    column or file.
 
-    message is a sentence for the owner with the value and the first row (1 = first row below the header).
+    message is a sentence for the owner with the value and the first row (1 = first row below the
+    header).
     """
 
     check: str
@@ -20,8 +22,8 @@ class Finding:
 class Reading:
     """What one streaming read of a data set gave.
 
-    md5 ends with ".dir" for a directory, whose manifest (DVC's JSON) and files are then set; statistics hold
-    per column: count, nulls, min, max, mean (numbers only).
+    md5 ends with ".dir" for a directory, whose manifest (DVC's JSON) and files are then set;
+    statistics hold per column: count, nulls, min, max, mean (numbers only).
     """
 
     md5: str
@@ -54,16 +56,18 @@ class Verdict:
 def judge_reading(reading: Reading, *, previous_rows: int | None, shrink: float) -> Verdict:
     """Decide on a reading: its own findings, and the row count against the version before.
 
-    previous_rows is None for a first version; shrink is the share of rows that may go missing (0..1).
+    previous_rows is None for a first version; shrink is the share of rows that may go missing
+    (0..1).
     """
     findings = list(reading.findings)
-    if previous_rows and reading.rows is not None and reading.rows < previous_rows * (1 - shrink):
-        lost = 1 - reading.rows / previous_rows
+    rows = reading.rows
+    if previous_rows and rows is not None and rows < previous_rows * (1 - shrink):
+        lost = 1 - rows / previous_rows
         findings.append(
             Finding(
                 check="rows",
                 where="file",
-                message=f"{reading.rows} rows, {lost:.0%} fewer than the {previous_rows} of the last version "
+                message=f"{rows} rows, {lost:.0%} fewer than the {previous_rows} of the last one "
                 f"(at most {shrink:.0%} may go; set `shrink` in conveyor.yaml if this is meant)",
             )
         )

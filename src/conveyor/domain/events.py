@@ -71,7 +71,8 @@ class Event:
         """Return the event that this one causes.
 
         Its id is the same each time the station is retried: sha256 over cause id, type and subject,
-        unless event_id gives the identity of the thing itself. Its time is the cause's: stations read no clock.
+        unless event_id gives the identity of the thing itself. Its time is the cause's: stations
+        read no clock.
         """
         kind = payload.event_type()
         carried = {name: self.extensions[name] for name in CARRIED if name in self.extensions}

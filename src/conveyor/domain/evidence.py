@@ -1,4 +1,6 @@
-"""What a revision's traffic looked like, in counts that can be added up and are never counted twice."""
+"""What a revision's traffic looked like, in counts that can be added up and are never counted
+twice.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -35,9 +37,10 @@ LATENCY_BOUNDS_MS = (
 class Evidence:
     """Counts over requests answered by one revision. Adding two gives the counts over both.
 
-    errors: answered 5xx or not at all; nans: answered with a NaN or infinite output; latency: one count per
-    bucket of LATENCY_BOUNDS_MS, of successful answers; labels: predicted label -> count (regressors: the decile
-    of the sample's range, "d0".."d9"); agreed of compared: replayed requests with the same answer as stable's.
+    errors: answered 5xx or not at all; nans: answered with a NaN or infinite output; latency: one
+    count per bucket of LATENCY_BOUNDS_MS, of successful answers; labels: predicted label -> count
+    (regressors: the decile of the sample's range, "d0".."d9"); agreed of compared: replayed
+    requests with the same answer as stable's.
     """
 
     requests: int = 0
@@ -73,7 +76,9 @@ class Evidence:
 
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> Self:
-        """Read a summary; raises ValueError when a count is missing, negative or of the wrong shape."""
+        """Read a summary; raises ValueError when a count is missing, negative or of the wrong
+        shape.
+        """
         counts = {
             name: summary[name] for name in ("requests", "errors", "nans", "compared", "agreed")
         }

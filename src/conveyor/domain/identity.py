@@ -7,7 +7,8 @@ from collections.abc import Iterable
 def digest(*parts: str | bytes) -> str:
     """Return the sha256 (64 hex digits) over the parts, each preceded by its length.
 
-    Plain concatenation would give ("ab", "c") and ("a", "bc") the same id; a length prefix does not.
+    Plain concatenation would give ("ab", "c") and ("a", "bc") the same id; a length prefix does
+    not.
     """
     hasher = hashlib.sha256()
     for part in parts:

@@ -25,13 +25,16 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """One run: `fetch` what it needs, `work` without any credential, `store` what it made under runs/<key>/.
+    """One run: `fetch` what it needs, `work` without any credential, `store` what it made under
+    runs/<key>/.
 
-    checkout is the commit whose files are laid out first (None: an empty folder). inputs map a path in the
-    work folder to the key of an object in the store (a DVC directory manifest, key ending with ".dir", is laid
-    out as a directory); files map a path to literal contents. command runs in the work folder, with "python"
-    meaning the interpreter of the environment that requirements (the text of a requirements file; None: the one
-    Conveyor runs in) asks for. Everything below the work folder's `out/` is stored when the command ends with 0.
+    checkout is the commit whose files are laid out first (None: an empty folder). inputs map a path
+    in the work folder to the key of an object in the store (a DVC directory manifest, key ending
+    with ".dir", is laid out as a directory); files map a path to literal contents. command runs in
+    the work folder, with "python" meaning the interpreter of the environment that requirements (the
+    text of a requirements file; None: the one Conveyor runs in) asks for, and "conveyor-python"
+    always the one Conveyor runs in, which does not import from the work folder. Everything below
+    the work folder's `out/` is stored when the command ends with 0.
     """
 
     kind: str
@@ -47,10 +50,11 @@ class JobSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """How a run ended, read from runs/<key>/result.json; outputs map a path below out/ to its store key.
+    """How a run ended, read from runs/<key>/result.json; outputs map a path below out/ to its store
+    key.
 
-    report is the JSON object of out/report.json, {} where the command wrote none. log is the end of the output
-    (at most 16 KiB).
+    report is the JSON object of out/report.json, {} where the command wrote none. log is the end of
+    the output (at most 16 KiB). owner is whom the job worked for.
     """
 
     key: str
@@ -60,6 +64,7 @@ class JobResult:
     log: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
 
     @property
     def succeeded(self) -> bool:

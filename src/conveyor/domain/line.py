@@ -7,7 +7,9 @@ from datetime import timedelta
 
 @dataclass(frozen=True, kw_only=True)
 class GitPolicy:
-    """Where the line's history is. write "branch" commits to conveyor/<line>, for protected branches."""
+    """Where the line's history is. write "branch" commits to conveyor/<line>, for protected
+    branches.
+    """
 
     branch: str = "main"
     write: str = "main"
@@ -17,12 +19,13 @@ class GitPolicy:
 class RolloutPolicy:
     """How traffic moves to a candidate.
 
-    steps are percents of traffic, rising; a last step of 100 is understood. min_requests is what the candidate
-    must have answered in each step before the next. on_deadline: "rollback" or "promote".
-    tolerance is the share of bad answers more than stable's that is forgiven (0..1); slower is the factor over
-    stable's 95th percentile latency above which an answer counts as slow; drift is the forgiven total variation
-    distance between the label shares of candidate and stable (0..1); agreement is the least share of replayed
-    requests on which both give the same label (0..1); confidence is the judge's probability of never being wrong.
+    steps are percents of traffic, rising; a last step of 100 is understood. min_requests is what
+    the candidate must have answered in each step before the next. on_deadline: "rollback" or
+    "promote". tolerance is the share of bad answers more than stable's that is forgiven (0..1);
+    slower is the factor over stable's 95th percentile latency above which an answer counts as slow;
+    drift is the forgiven total variation distance between the label shares of candidate and stable
+    (0..1); agreement is the least share of replayed requests on which both give the same label
+    (0..1); confidence is the judge's probability of never being wrong.
     """
 
     steps: tuple[int, ...] = (5, 25, 50)
@@ -38,7 +41,8 @@ class RolloutPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Complete:
-    """When a directory counts as complete. marker and manifest are file names below it; quiet is a pause.
+    """When a directory counts as complete. marker and manifest are file names below it; quiet is a
+    pause.
 
     A manifest is a text file that names one relative path a line; all of them must exist.
     """
@@ -50,11 +54,12 @@ class Complete:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set: upload is its key in the bucket ("/" at the end: a directory), path where its pointer goes.
+    """A data set: upload is its key in the bucket ("/" at the end: a directory), path where its
+    pointer goes.
 
-    schema is the path of its Table Schema in the repository; sensitivity "public", "internal" or "personal"
-    (unset counts as personal); shrink is the share of rows it may lose against the last version (0..1).
-    copy False pins the bucket's own version instead of copying the bytes.
+    schema is the path of its Table Schema in the repository; sensitivity "public", "internal" or
+    "personal" (unset counts as personal); shrink is the share of rows it may lose against the last
+    version (0..1). copy False pins the bucket's own version instead of copying the bytes.
     """
 
     name: str
@@ -80,7 +85,9 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How a model is trained: a stage of dvc.yaml, its output, and what it may use. memory in bytes."""
+    """How a model is trained: a stage of dvc.yaml, its output, and what it may use. memory in
+    bytes.
+    """
 
     stage: str
     output: str
@@ -113,8 +120,8 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a candidate must reach. at_least (at_most for errors like rmse) binds alone; below_stable is how much
-    worse than stable it may be on the same rows.
+    """What a candidate must reach. at_least (at_most for errors like rmse) binds alone;
+    below_stable is how much worse than stable it may be on the same rows.
     """
 
     at_least: float | None = None
@@ -134,7 +141,9 @@ class Serve:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model of the line: trained by a stage, or uploaded ready-made (exactly one of train and upload)."""
+    """A model of the line: trained by a stage, or uploaded ready-made (exactly one of train and
+    upload).
+    """
 
     name: str
     train: Train | None = None
@@ -147,7 +156,9 @@ class Model:
 
     @property
     def source(self) -> str:
-        """The path of the model file in the repository's work tree (its pointer has .dvc behind it)."""
+        """The path of the model file in the repository's work tree (its pointer has .dvc behind
+        it).
+        """
         return self.train.output if self.train else f"models/{self.name}.onnx"
 
 

@@ -1,15 +1,23 @@
 """Objects of the bucket: what identifies one, and where ours lie."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+from conveyor.domain.identity import digest
 
 RESERVED = "_conveyor/"
 """Everything Conveyor writes into the bucket lies below this prefix; users' uploads never do."""
 
+MAX_KEY_BYTES = 1024
+"""The longest key that S3 takes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectRef:
-    """One version of one object. etag identifies its bytes where version (versionId) is ""; size in bytes."""
+    """One version of one object. etag identifies its bytes where version (versionId) is ""; size in
+    bytes.
+    """
 
     bucket: str
     key: str
@@ -20,7 +28,7 @@ class ObjectRef:
 
 
 def dvc_object(md5: str) -> str:
-    """Return the key of an object in DVC's remote; md5 ends with ".dir" for a directory's manifest."""
+    """Return the key of an object in DVC's remote; md5 ends with ".dir" for a directory."""
     return f"{RESERVED}dvc/files/md5/{md5[:2]}/{md5[2:]}"
 
 
@@ -47,3 +55,36 @@ def refused_key(upload: str) -> str:
 def requests_folder(release: str) -> str:
     """Return the prefix of the requests sampled from a release's traffic."""
     return f"{RESERVED}requests/{release}/"
+
+
+def key_fault(key: str) -> str:
+    """Return what makes a key unsafe as a path or URL, "" where nothing does.
+
+    S3 allows `a/../b`; HTTP clients and file systems would read it as `b`, another object.
+    """
+    if not key or "\0" in key:
+        return "is empty or holds a NUL"
+    if any("\ud800" <= letter <= "\udfff" for letter in key):
+        return "is not valid Unicode"
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"is longer than {MAX_KEY_BYTES} bytes"
+    if any(part in {"", ".", ".."} for part in key.removesuffix("/").split("/")):
+        return 'has an empty part, "." or ".." between its slashes'
+    return ""
+
+
+def directory_ref(bucket: str, key: str, members: Iterable[ObjectRef]) -> ObjectRef:
+    """Return a directory as one object: its etag is the digest of its listing.
+
+    modified is its newest member's; key ends with "/"; raises ValueError where there is no member.
+    """
+    listed = sorted(members, key=lambda ref: ref.key)
+    parts = [part for ref in listed for part in (ref.key, ref.version or ref.etag, str(ref.size))]
+    return ObjectRef(
+        bucket=bucket,
+        key=key,
+        version="",
+        etag=digest("directory", *parts),
+        size=sum(ref.size for ref in listed),
+        modified=max(ref.modified for ref in listed),
+    )

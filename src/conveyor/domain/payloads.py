@@ -68,11 +68,31 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoticeReceived(_Fields):
+    """Something was heard from outside and stored before anyone looked at it.
+
+    origin names the door ("cloudevents", "git"); notice is the CloudEvents type or kind it came
+    with; body is what it said. It is a hint: receive looks for itself at what it names.
+    """
+
+    NAME = "notice.received"
+    origin: str
+    notice: str
+    body: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """The kind of notice."""
+        return self.notice
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetUploaded(_Fields):
     """New bytes of a declared data set are in the bucket.
 
-    key ends with "/" for a directory; version is the object's versionId or "" where the bucket keeps none;
-    etag identifies the bytes (for a directory: of its listing); commit is where conveyor.yaml is read.
+    key ends with "/" for a directory; version is the object's versionId or "" where the bucket
+    keeps none; etag identifies the bytes (for a directory: of its listing); commit is where
+    conveyor.yaml is read.
     """
 
     NAME = "dataset.uploaded"
@@ -184,8 +204,9 @@ class OutcomeObserved(_Fields):
 class DatasetVersioned(_Fields):
     """A data set passed its checks and its pointer is committed.
 
-    commit is the commit of the pointer; md5 is DVC's hash (ends with ".dir" for a directory); files counts a
-    directory's files; rows is None where the format has none; upload is the id of the upload's event.
+    commit is the commit of the pointer; md5 is DVC's hash (ends with ".dir" for a directory); files
+    counts a directory's files; rows is None where the format has none; upload is the id of the
+    upload's event.
     """
 
     NAME = "dataset.versioned"
@@ -207,7 +228,9 @@ class DatasetVersioned(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRejected(_Fields):
-    """A data set was refused; the branch is as it was. verdict is the store key of the full reasons."""
+    """A data set was refused; the branch is as it was. verdict is the store key of the full
+    reasons.
+    """
 
     NAME = "dataset.rejected"
     dataset: str
@@ -241,7 +264,8 @@ class ModelVersioned(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelTrained(_Fields):
-    """Training gave a model file. source is its store key, md5 DVC's hash of it, run the train run's key.
+    """Training gave a model file. source is its store key, md5 DVC's hash of it, run the train
+    run's key.
 
     commit holds the dvc.lock that names it.
     """
@@ -262,7 +286,9 @@ class ModelTrained(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRejected(_Fields):
-    """A candidate did not make it. stage: "build", "convert" or "release"; log is the end of its output."""
+    """A candidate did not make it. stage: "build", "convert" or "release"; log is the end of its
+    output.
+    """
 
     NAME = "model.rejected"
     model: str
@@ -282,8 +308,8 @@ class ModelRejected(_Fields):
 class ModelConverted(_Fields):
     """An ONNX equal to its source, scored beside the stable release on the same rows.
 
-    run is the convert run's key (its report lies in the store); onnx is the sha256 of the ONNX file;
-    stable is the digest of the release it was scored against, "" where none serves yet.
+    run is the convert run's key (its report lies in the store); onnx is the sha256 of the ONNX
+    file; stable is the digest of the release it was scored against, "" where none serves yet.
     """
 
     NAME = "model.converted"
@@ -301,7 +327,12 @@ class ModelConverted(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseCreated(_Fields):
-    """A bundle passed the gate, is tagged and answers at its own URL. release is its manifest's sha256."""
+    """A bundle passed the gate, is tagged and answers at its own URL. release is its manifest's
+    sha256.
+
+    stable is the digest of the release it was gated against ("" where none served), run the convert
+    run.
+    """
 
     NAME = "release.created"
     model: str
@@ -310,6 +341,8 @@ class ReleaseCreated(_Fields):
     onnx: str
     tag: str
     commit: str
+    stable: str | None = None
+    run: str | None = None
 
     @property
     def subject(self) -> str:
@@ -319,7 +352,8 @@ class ReleaseCreated(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class GateStale(_Fields):
-    """The stable release changed since a waiting candidate was scored; convert is asked to score it again.
+    """The stable release changed since a waiting candidate was scored; convert is asked to score it
+    again.
 
     trained is the id of the event that convert last answered for that candidate.
     """
@@ -401,7 +435,9 @@ class RolloutRolledBack(_RolloutMoved):
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceObserved(_Fields):
-    """One window of one instance's traffic summary (see `conveyor.domain.evidence`); counted once per key."""
+    """One window of one instance's traffic summary (see `conveyor.domain.evidence`); counted once
+    per key.
+    """
 
     NAME = "inference.observed"
     model: str
@@ -417,6 +453,7 @@ class InferenceObserved(_Fields):
 
 
 EVERY: tuple[type[_Fields], ...] = (
+    NoticeReceived,
     DatasetUploaded,
     ModelUploaded,
     SourcePushed,
@@ -444,7 +481,8 @@ TYPES = {payload.event_type(): payload for payload in EVERY}
 def upload_id(bucket: str, key: str, version: str, etag: str, modified: str) -> str:
     """Return the identity of one upload, the same from a notice and from a listing.
 
-    version wins where the bucket keeps versions; etag and modified (RFC 3339) identify it elsewhere.
+    version wins where the bucket keeps versions; etag and modified (RFC 3339) identify it
+    elsewhere.
     """
     return digest(bucket, key, version) if version else digest(bucket, key, etag, modified)
 

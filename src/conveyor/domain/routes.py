@@ -1,7 +1,8 @@
 """Who handles which event: the trigger table of the line, the same on both engines.
 
-A trigger matches by equality of attributes alone, which every broker class can do. To find the code of an event
-type: look for its payload here; the station's name is its module in `conveyor.stations`.
+A trigger matches by equality of attributes alone, which every broker class can do. To find the code
+of an event type: look for its payload here; the station's name is its module in
+`conveyor.stations`.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from conveyor.domain.payloads import (
     ModelTrained,
     ModelUploaded,
     ModelVersioned,
+    NoticeReceived,
     OutcomeObserved,
     ReleaseCreated,
     RolloutRequested,
@@ -48,6 +50,7 @@ class Trigger:
 
 
 TRIGGERS = (
+    Trigger("receive", NoticeReceived.event_type()),
     Trigger("version", DatasetUploaded.event_type()),
     Trigger("version", ModelUploaded.event_type()),
     Trigger("build", SourcePushed.event_type()),

@@ -36,7 +36,9 @@ class Version:
         return f"{self.major}.{self.minor}.{self.patch}"
 
     def after(self, change: Change) -> Self:
-        """Return the next version: major for a changed signature, minor for code or params, patch for data."""
+        """Return the next version: major for a changed signature, minor for code or params, patch
+        for data.
+        """
         if change is Change.SIGNATURE:
             return type(self)(self.major + 1, 0, 0)
         if change is Change.CODE:
@@ -49,7 +51,9 @@ FIRST = Version(1, 0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One tagged release: an immutable bundle addressed by digest, the sha256 of its canonical manifest."""
+    """One tagged release: an immutable bundle addressed by digest, the sha256 of its canonical
+    manifest.
+    """
 
     model: str
     version: Version
@@ -136,8 +140,8 @@ class Registry:
     def of(cls, model: str, tags: Iterable[Tag]) -> Self:
         """Read a model's tags; other models' and unrelated tags are left out."""
         known = tuple(tags)
-        releases = [found for tag in known if (found := read_release(tag)) and found.model == model]
-        endings = [found for tag in known if (found := read_ending(tag)) and found.model == model]
+        releases = [found for found in map(read_release, known) if found and found.model == model]
+        endings = [found for found in map(read_ending, known) if found and found.model == model]
         return cls(
             model,
             tuple(sorted(releases, key=lambda release: release.version)),
@@ -156,7 +160,7 @@ class Registry:
         return self.find(stable[-1].release) if stable else None
 
     def find(self, name: str) -> Release:
-        """Return the release with this digest, tag or version; raises NotFound when there is none."""
+        """Return the release with this digest, tag or version; raises NotFound for none."""
         for release in self.releases:
             if name in {release.digest, release.tag, str(release.version), f"v{release.version}"}:
                 return release
@@ -168,7 +172,7 @@ class Registry:
         return next((ending for ending in self.endings if ending.rollout == rollout), None)
 
     def refused_onnx(self) -> frozenset[str]:
-        """The ONNX digests that were rolled back: never released again by themselves."""
+        """Return the ONNX digests that were rolled back: never released again by themselves."""
         return frozenset(e.onnx for e in self.endings if e.stage == ROLLED_BACK)
 
     def next_tag(self, stage: str) -> str:
@@ -180,6 +184,6 @@ class Registry:
 def ending_message(release: Release, *, rollout: str, reason: str) -> str:
     """Return the message of a stage tag, read back by `read_ending`."""
     return (
-        f"{release.tag}: {reason}\n\nConveyor-Release: {release.digest}\nConveyor-Onnx: {release.onnx}\n"
-        f"Conveyor-Rollout: {rollout}\n"
+        f"{release.tag}: {reason}\n\nConveyor-Release: {release.digest}\n"
+        f"Conveyor-Onnx: {release.onnx}\nConveyor-Rollout: {rollout}\n"
     )

@@ -1,0 +1,1 @@
+"""Events between the stations: the embedded broker, and the sources that listen outside."""

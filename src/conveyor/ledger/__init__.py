@@ -1,0 +1,1 @@
+"""The durable record of events, deliveries, rollouts and evidence, and of what caused what."""

@@ -1,0 +1,1 @@
+"""Models: converted to ONNX, proved, scored; each heavy library in one module."""

@@ -1,0 +1,342 @@
+"""Puts the whole line together in one process, starts it, and takes it down without loss."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+from wsgiref.types import WSGIApplication
+
+from conveyor.api.app import create_api
+from conveyor.api.desk import Desk
+from conveyor.codec import LINE, SERVE, Keyring
+from conveyor.data.datasets import BucketDatasets
+from conveyor.data.folder import FolderObjects
+from conveyor.data.git import GitHistory, GitSettings
+from conveyor.data.lines import GitLines
+from conveyor.data.repository import RepositorySettings, create_repository
+from conveyor.data.s3 import S3Objects
+from conveyor.domain.events import Event, new_event
+from conveyor.domain.identity import digest
+from conveyor.domain.jobs import JobResult
+from conveyor.domain.line import Line
+from conveyor.domain.payloads import InferenceObserved
+from conveyor.embedded.arrivals import LocalArrivals, SystemClock
+from conveyor.embedded.repository import introduce
+from conveyor.embedded.settings import EmbeddedSettings
+from conveyor.embedded.state import TOKEN, StateFolder
+from conveyor.embedded.watch import Watcher
+from conveyor.embedded.web import WebServer, by_path
+from conveyor.errors import NotFound, Rejected
+from conveyor.eventing.broker import Broker
+from conveyor.functions import Function
+from conveyor.jobs.local import LocalJobs
+from conveyor.jobs.results import finished_event
+from conveyor.ledger.database import open_ledger, sqlite_url
+from conveyor.ledger.deliveries import SqlDeliveries
+from conveyor.ledger.evidence import SqlEvidence
+from conveyor.ledger.journal import Journal
+from conveyor.ledger.rollouts import SqlRollouts
+from conveyor.ledger.trace import Trace
+from conveyor.linefile import LINE_FILE, parse_line
+from conveyor.ports import Objects
+from conveyor.serving.launcher import ProcessSettings
+from conveyor.serving.processes import ProcessServices
+from conveyor.serving.router import Router, RouterSettings
+from conveyor.serving.samples import FolderRequests
+from conveyor.settings import S3Settings
+from conveyor.stations.build import build
+from conveyor.stations.convert import convert
+from conveyor.stations.deadletter import deadletter
+from conveyor.stations.judge import judge
+from conveyor.stations.receive import receive
+from conveyor.stations.reconcile import Restorer, reconcile
+from conveyor.stations.release import release
+from conveyor.stations.version import version
+
+log = logging.getLogger(__name__)
+
+S3 = "s3"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The line's bucket; folder is where it lies on this machine, None for S3."""
+
+    objects: Objects
+    folder: Path | None
+
+
+class Engine:
+    """One machine's line. Nothing runs before `start`; after `stop` a new one takes up the rest.
+
+    Raises Conflict when the state folder is in use, Unavailable when the port is taken, InvalidLine
+    when conveyor.yaml is broken.
+    """
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self.settings = settings
+        self.line = _declared(settings.line)
+        self._state = StateFolder(settings.state)
+        self._clock = SystemClock()
+        secrets = self._state.secrets()
+        self.token = secrets[TOKEN]
+        self._keyring = Keyring({LINE: [secrets[LINE]], SERVE: [secrets[SERVE]]})
+        self._web = WebServer(settings.host, settings.port)
+        self._open_stores()
+        self._open_world(secrets[SERVE])
+        self._broker = self._assemble()
+        self._watchers = self._eyes()
+
+    @property
+    def url(self) -> str:
+        """Where API, events and models answer."""
+        return self._web.url
+
+    @property
+    def containment(self) -> tuple[str, ...]:
+        """What fences foreign code in on this machine."""
+        return self._jobs.containment()
+
+    @property
+    def bucket_folder(self) -> Path | None:
+        """The watched folder, None where the bucket is S3's."""
+        return self._bucket.folder
+
+    def start(self) -> None:
+        """Take up what a former engine left, then begin to look and to answer."""
+        self._broker.start()
+        self._jobs.start()
+        self._router.faults.start()
+        self._state.write_private("api.json", json.dumps({"url": self.url, "token": self.token}))
+        self._web.serve(by_path(self._router, self._api()))
+        introduce(self.settings.line, self._repository, self.line.git.branch)
+        for event in self._deliveries.owed(before=self._clock.now()):
+            self._broker.publish(event)
+        self._restore()
+        for watcher in self._watchers.values():
+            watcher.start()
+
+    def stop(self) -> None:
+        """Drain: what is in flight ends, the rest waits for the next start."""
+        for watcher in self._watchers.values():
+            watcher.stop()
+        self._router.faults.stop()
+        self._services.close()
+        self._broker.stop()
+        self._jobs.stop()
+        self._web.stop()
+        self._ledger.close()
+        self._state.release()
+
+    def accept(self, event: Event) -> bool:
+        """Store an event of the line durably and hand it on; False when it was known."""
+        signed = self._keyring.sign(event, LINE)
+        if not self._deliveries.accept(signed):
+            return False
+        self._broker.publish(signed)
+        return True
+
+    def _open_stores(self) -> None:
+        self._ledger = open_ledger(sqlite_url(self._state.path / "ledger.db"))
+        self._deliveries = SqlDeliveries(self._ledger, self._clock)
+        self._rollouts = SqlRollouts(self._ledger)
+        self._evidence = SqlEvidence(self._ledger)
+        self._journal = Journal(self._ledger)
+
+    def _open_world(self, serve_key: str) -> None:
+        """Open repository, bucket, jobs and services: what lies outside the process."""
+        self._repository = create_repository(
+            self._state.path / "line.git",
+            settings=RepositorySettings(
+                branch=self.line.git.branch,
+                python=Path(sys.executable),
+                state_dir=self._state.path,
+                url=self.url,
+            ),
+        )
+        self._history = GitHistory(
+            str(self._repository),
+            self._state.path / "git",
+            settings=GitSettings(base=self.line.git.branch),
+        )
+        self._lines = GitLines(self._history)
+        self._bucket = _bucket(self.settings, self.line)
+        self._jobs = LocalJobs(
+            self._state.path,
+            self._bucket.objects,
+            self._history.export,
+            python=Path(sys.executable),
+            on_finished=self._job_ended,
+            settings=self.settings.environment,
+            slots=self.settings.slots,
+        )
+        self._services = ProcessServices(
+            self._state.path / "services", self._bucket.objects, self._process_settings(serve_key)
+        )
+        self._router = Router(
+            self._services, self._counted, RouterSettings(flush=self.settings.flush)
+        )
+        self._arrivals = LocalArrivals(
+            self.line.git.branch,
+            history=self._history,
+            lines=self._lines,
+            objects=self._bucket.objects,
+            journal=self._journal,
+            settle=self.settings.settle,
+        )
+
+    def _process_settings(self, serve_key: str) -> ProcessSettings:
+        return ProcessSettings(
+            python=sys.executable,
+            sink=f"{self.url}/events",
+            key=serve_key,
+            line=self.line.name,
+            samples=self._bucket.folder,
+            flush=self.settings.flush,
+        )
+
+    def _assemble(self) -> Broker:
+        """Bind every station to its ports and put the broker in front of them."""
+        history, lines, objects = self._history, self._lines, self._bucket.objects
+        services = self._services
+        self._restore = Restorer(
+            history=history,
+            lines=lines,
+            services=services,
+            rollouts=self._rollouts,
+            branch=self.line.git.branch,
+        )
+        stations = {
+            "receive": partial(receive, arrivals=self._arrivals),
+            "version": partial(
+                version,
+                history=history,
+                lines=lines,
+                objects=objects,
+                datasets=BucketDatasets(objects),
+            ),
+            "build": partial(
+                build, history=history, lines=lines, objects=objects, jobs=self._jobs
+            ),
+            "convert": partial(
+                convert, history=history, lines=lines, objects=objects, jobs=self._jobs
+            ),
+            "release": partial(
+                release, history=history, lines=lines, objects=objects, services=services
+            ),
+            "judge": partial(
+                judge,
+                history=history,
+                lines=lines,
+                services=services,
+                rollouts=self._rollouts,
+                evidence=self._evidence,
+                requests=FolderRequests(self._bucket.folder or self._state.path),
+                objects=objects,
+                patience=self.settings.patience,
+            ),
+            "reconcile": partial(
+                reconcile,
+                arrivals=self._arrivals,
+                notices=self._deliveries,
+                deliveries=self._deliveries,
+                outbox_after=self.settings.delivery.outbox_after,
+                restore=self._restore,
+            ),
+        }
+        return Broker(
+            self._state.path / "broker.db",
+            {name: self._function(name, station) for name, station in stations.items()},
+            dead_letter=self._bury,
+            settings=self.settings.delivery,
+        )
+
+    def _function(self, name: str, station: Callable[[Event], tuple[Event, ...]]) -> Function:
+        return Function(
+            name,
+            station,
+            deliveries=self._deliveries,
+            publish=lambda events: self._broker.publish_answers(events),
+            keyring=self._keyring,
+            lease=self.settings.delivery.lease,
+        )
+
+    def _eyes(self) -> dict[str, Watcher]:
+        look, slow = self.settings.look, self.settings.slow_look
+        return {
+            "bucket": Watcher("bucket", self._look_at_bucket, look if self._bucket.folder else slow),
+            "repository": Watcher("repository", self._look_at_repository, slow),
+            "clock": Watcher("clock", self._look_at_clock, timedelta(seconds=1)),
+        }
+
+    def _look_at_bucket(self) -> None:
+        for event in self._arrivals.uploads(self._clock.now()):
+            self.accept(event)
+
+    def _look_at_repository(self) -> None:
+        self._arrivals.settle_pushes(self._clock.now(), self.accept)
+
+    def _look_at_clock(self) -> None:
+        self._arrivals.settle_ticks(self._clock.now(), self.accept)
+
+    def _job_ended(self, result: JobResult) -> None:
+        self.accept(finished_event(result, self.line.name, self._clock.now()))
+
+    def _counted(self, window: InferenceObserved) -> None:
+        """Take a window that the router itself counted."""
+        identity = digest(window.revision, window.instance, str(window.window))
+        self.accept(
+            new_event(window, line=self.line.name, event_id=identity, time=self._clock.now())
+        )
+
+    def _bury(self, event: Event, station: str, code: int, reason: str) -> None:
+        deadletter(event, station=station, code=code, reason=reason, deliveries=self._deliveries)
+
+    def _api(self) -> WSGIApplication:
+        desk = Desk()
+        return create_api(desk, token=self.token)
+
+
+def run(settings: EmbeddedSettings, *, on_ready: Callable[[Engine], None]) -> None:
+    """Run a line until SIGTERM or SIGINT, then drain; on_ready is called once it answers."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    engine = Engine(settings)
+    engine.start()
+    on_ready(engine)
+    ended.wait()
+    engine.stop()
+
+
+def _declared(folder: Path) -> Line:
+    """Return the line as it lies in the folder: where its branch and bucket are."""
+    file = folder / LINE_FILE
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError as error:
+        msg = f"there is no {LINE_FILE} in {folder}: make a line with `conveyor init`"
+        raise NotFound(msg) from error
+    return parse_line(text, default_name=folder.resolve().name)
+
+
+def _bucket(settings: EmbeddedSettings, line: Line) -> Bucket:
+    """Open the bucket: `s3://NAME`, or a folder relative to the line's."""
+    given = settings.bucket or line.bucket
+    address = urlsplit(given)
+    if address.scheme == S3:
+        return Bucket(
+            S3Objects(S3Settings.from_env(settings.environment, bucket=address.netloc)), None
+        )
+    if address.scheme:
+        msg = f"the bucket {given!r} is neither a folder nor s3://NAME"
+        raise Rejected(msg)
+    folder = (settings.line / given).absolute()
+    return Bucket(FolderObjects(folder), folder)

@@ -1,0 +1,189 @@
+"""Runs one foreign command in a cage and watches it: time, memory, processes, disk, output."""
+
+import os
+import re
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, SUCCEEDED, TIMED_OUT, Limits
+from conveyor.errors import Superseded
+from conveyor.jobs import tree
+from conveyor.jobs.contain import Cage
+
+MAX_LOG = 16 * 2**20
+"""How many bytes of output are kept."""
+
+_TAIL = 16 * 2**10
+_PROCESSES = 512
+_TICK = 0.05
+_UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\x85\xa0-\U0010ffff]|\x1b\[[0-9;?]*[A-Za-z]")
+_REASON_MARK = "conveyor: "
+_WORK = {"train": "training", "convert": "conversion", "version": "reading"}
+_MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a command ended: a state of `conveyor.domain.jobs`, the reason, the end of its output."""
+
+    state: str
+    reason: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Where and how a command runs. scratch is what it may write to; log gets its output."""
+
+    kind: str
+    cage: Cage
+    environment: Mapping[str, str]
+    limits: Limits
+    scratch: Path
+    log: Path
+    python: Path
+    on_start: Callable[[int], None]
+
+
+def run(cell: Cell, stop: threading.Event) -> Ending:
+    """Run the command to its end; raises Superseded when it is stopped before."""
+    with subprocess.Popen(
+        [str(cell.python), "-I", "-m", "conveyor.jobs.contain", cell.cage.to_json()],
+        cwd=cell.log.parent,
+        env=dict(cell.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            cell.on_start(process.pid)
+            with cell.log.open("ab", buffering=0) as file:
+                watch = _Watch(cell, process, file.write)
+                broken = watch.until_end(stop)
+        finally:
+            tree.kill(process.pid, fenced=cell.cage.namespaces)
+        code = process.wait()
+    if stop.is_set():
+        msg = "the run was stopped"
+        raise Superseded(msg)
+    return _ending(cell, code, broken)
+
+
+class _Watch:
+    """Copies output and measures until the process ends or breaks a limit."""
+
+    def __init__(
+        self, cell: Cell, process: "subprocess.Popen[bytes]", write: Callable[[bytes], int]
+    ) -> None:
+        self._cell, self._process, self._write = cell, process, write
+        self._deadline = time.monotonic() + cell.limits.timeout.total_seconds()
+        self._room = MAX_LOG
+        self._next_scan = self._next_walk = 0.0
+
+    def until_end(self, stop: threading.Event) -> Ending | None:
+        """Return None when the process ended by itself, else which limit it broke."""
+        if self._process.stdout is None:  # pragma: no cover  it is a pipe
+            return None
+        output = self._process.stdout.fileno()
+        os.set_blocking(output, False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while self._process.poll() is None and not stop.is_set():
+                if selector.get_map() and selector.select(_TICK):
+                    if not self._copy(output):
+                        selector.unregister(output)
+                elif not selector.get_map():
+                    stop.wait(_TICK)
+                if broken := self._broken():
+                    return broken
+            while self._copy(output):
+                pass
+        return None
+
+    def _copy(self, output: int) -> bool:
+        try:
+            chunk = os.read(output, 2**16)
+        except BlockingIOError:
+            return False
+        if chunk and self._room > 0:
+            kept = chunk[: self._room]
+            self._room -= len(kept)
+            self._write(kept)
+            if self._room == 0:
+                self._write(b"\nconveyor: the log is full, the rest is not kept\n")
+        return bool(chunk)
+
+    def _broken(self) -> Ending | None:
+        now, limits = time.monotonic(), self._cell.limits
+        if now > self._deadline:
+            reason = f"hung: no end after {_words(limits.timeout.total_seconds())}, see timeout in"
+            return Ending(state=TIMED_OUT, reason=f"{reason} conveyor.yaml")
+        if now >= self._next_scan:
+            used = tree.usage(self._process.pid, suspicious=limits.memory, crowd=_PROCESSES)
+            self._next_scan = time.monotonic() + max(_TICK, 10 * (time.monotonic() - now))
+            if used.memory > limits.memory:
+                reason = f"used more than {limits.memory / _MIB:.0f} MiB of memory, see memory in"
+                return Ending(state=OUT_OF_MEMORY, reason=f"{reason} conveyor.yaml")
+            if used.processes > _PROCESSES:
+                return Ending(state=FAILED, reason=f"started more than {_PROCESSES} processes")
+        return self._overfull()
+
+    def _overfull(self) -> Ending | None:
+        now = time.monotonic()
+        if now < self._next_walk:
+            return None
+        written = size_of(self._cell.scratch)
+        self._next_walk = time.monotonic() + max(1.0, 20 * (time.monotonic() - now))
+        if written <= self._cell.limits.disk:
+            return None
+        most = self._cell.limits.disk / _MIB
+        return Ending(state=FAILED, reason=f"wrote more than {most:.0f} MiB to its folder")
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that the files below a folder take; links count as themselves."""
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += (Path(root) / name).lstat().st_blocks * 512
+            except OSError:
+                continue
+    return total
+
+
+def tail_of(log: Path) -> str:
+    """Return the end of a log, at most 16 KiB, without control characters."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        text = file.read(_TAIL).decode(errors="replace")
+    return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _ending(cell: Cell, code: int, broken: Ending | None) -> Ending:
+    log = tail_of(cell.log)
+    if broken is not None:
+        return Ending(state=broken.state, reason=broken.reason, log=log)
+    if code == 0:
+        return Ending(state=SUCCEEDED, log=log)
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "no output")
+    state = OUT_OF_MEMORY if "MemoryError" in last else FAILED
+    if last.startswith(_REASON_MARK):
+        return Ending(state=state, reason=last.removeprefix(_REASON_MARK)[:500], log=log)
+    work = _WORK.get(cell.kind, cell.kind)
+    return Ending(state=state, reason=f"{work} ended with exit code {code}: {last:.400}", log=log)
+
+
+def _words(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,107 @@
+"""Starts the serve process of a release: its bundle fetched and verified, its environment bare."""
+
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from conveyor.bundle import fetch_bundle, open_bundle
+from conveyor.domain.objects import requests_folder
+from conveyor.errors import Rejected
+from conveyor.ports import Objects
+from conveyor.serving.process import Launch, ServeProcess
+from conveyor.serving.table import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSettings:
+    """How the serve processes run.
+
+    python runs them, environment is all they get besides their settings (no secrets of the engine);
+    key is the secret of the role "serve", sink where their summaries go; samples is the bucket's
+    folder where sampled requests may be kept, None keeps none. command is what python runs. infer
+    bounds one `infer`, run one run of the model.
+    """
+
+    python: str
+    sink: str = ""
+    key: str = ""
+    line: str = ""
+    samples: Path | None = None
+    startup: timedelta = timedelta(seconds=60)
+    infer: timedelta = timedelta(seconds=30)
+    run: timedelta = timedelta(seconds=30)
+    flush: timedelta = timedelta(seconds=1)
+    command: tuple[str, ...] = ("-P", "-m", "conveyor.serving")
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Launcher:
+    """Starts processes; state is the services' folder."""
+
+    def __init__(self, state: Path, objects: Objects, settings: ProcessSettings) -> None:
+        self._state, self._objects, self._settings = state, objects, settings
+        self._verified: set[str] = set()
+        self._fetching = threading.Lock()
+
+    @property
+    def notes(self) -> Path:
+        """The folder that says which processes run."""
+        return self._state / "running"
+
+    def log(self, release: str) -> Path:
+        """Return the file that a release's processes log to."""
+        return self._state / "logs" / f"{release}.log"
+
+    def start(self, release: str, place: Place) -> ServeProcess:
+        """Return a process that is ready; raises Rejected with the log's end, or Unavailable."""
+        bundle = self._bundle(release)
+        command = (self._settings.python, *self._settings.command, "--bundle", str(bundle))
+        return ServeProcess(
+            Launch(
+                release=release,
+                command=command,
+                environment=self._environment(release, place),
+                log=self.log(release),
+                notes=self.notes,
+                timeout=self._settings.startup.total_seconds(),
+            )
+        )
+
+    def _environment(self, release: str, place: Place) -> dict[str, str]:
+        settings = self._settings
+        samples = settings.samples / requests_folder(release) if settings.samples else ""
+        given = {
+            "K_SINK": settings.sink,
+            "CONVEYOR_KEY_SERVE": settings.key,
+            "CONVEYOR_LINE": settings.line,
+            "CONVEYOR_SAMPLES": str(samples),
+        }
+        return {
+            **settings.environment,
+            **{name: value for name, value in given.items() if value},
+            "CONVEYOR_CPU": str(place.cpu),
+            "CONVEYOR_MEMORY": str(place.memory),
+            "CONVEYOR_RUN_LIMIT": str(settings.run.total_seconds()),
+            "CONVEYOR_FLUSH": str(settings.flush.total_seconds()),
+            "CONVEYOR_WATCH_PARENT": "1",
+        }
+
+    def _bundle(self, release: str) -> Path:
+        """Return the folder of a bundle whose digests were verified by this engine."""
+        folder = self._state / "bundles" / release
+        with self._fetching:
+            if release not in self._verified:
+                self._fetch(release, folder)
+                self._verified.add(release)
+        return folder
+
+    def _fetch(self, release: str, folder: Path) -> None:
+        try:
+            open_bundle(folder, release)
+        except Rejected:
+            # Absent, half fetched by a killed engine, or changed: the bucket has the truth.
+            shutil.rmtree(folder, ignore_errors=True)
+            fetch_bundle(self._objects, release, folder)

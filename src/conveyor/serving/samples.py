@@ -1,0 +1,69 @@
+"""Requests sampled from live traffic, kept in a folder of the bucket for replay."""
+
+import itertools
+import os
+from collections import deque
+from pathlib import Path
+
+from conveyor.domain.objects import requests_folder
+from conveyor.errors import Unavailable
+
+MAX_SAMPLES = 200
+"""Requests kept per release; the newest push out the oldest."""
+
+MAX_SAMPLE_BYTES = 64 * 1024
+
+
+class Sampler:
+    """Keeps the newest requests in memory until `store` writes them into a folder, one file each.
+
+    The folder never holds more than `keep` files of one release: their names come round again.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = MAX_SAMPLES) -> None:
+        self._folder, self._keep = folder, keep
+        self._waiting: deque[bytes] = deque(maxlen=keep)
+        self._slots = itertools.count(self._first_slot())
+
+    def _first_slot(self) -> int:
+        kept = [(path.stat().st_mtime_ns, path.name) for path in self._folder.glob("*.json")]
+        return int(max(kept)[1].removesuffix(".json")) + 1 if kept else 0
+
+    def offer(self, request: bytes) -> None:
+        """Take a request that was answered well; larger ones than MAX_SAMPLE_BYTES are left out."""
+        if len(request) <= MAX_SAMPLE_BYTES:
+            self._waiting.append(request)
+
+    def store(self) -> None:
+        """Write what was offered since the last call; raises Unavailable when the disk refuses."""
+        try:
+            while self._waiting:
+                self._write(self._waiting.popleft())
+        except OSError as error:
+            raise Unavailable(f"requests cannot be kept in {self._folder}: {error}") from error
+
+    def _write(self, request: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{next(self._slots) % self._keep:04}.json"
+        half = path.with_suffix(".part")
+        half.write_bytes(request)
+        os.replace(half, path)  # noqa: PTH105  (atomic; Path.replace reads like text)
+
+
+class FolderRequests:
+    """Implements ports.Requests over the bucket's folder that the samplers write to."""
+
+    def __init__(self, bucket: Path) -> None:
+        self._bucket = bucket
+
+    def sample(self, release: str, limit: int) -> tuple[bytes, ...]:
+        """Return up to limit stored requests of a release, the newest first."""
+        try:
+            stored = [
+                (path.stat().st_mtime_ns, path)
+                for path in (self._bucket / requests_folder(release)).glob("*.json")
+            ]
+            newest = sorted(stored, reverse=True)[:limit]
+            return tuple(path.read_bytes() for _, path in newest)
+        except OSError as error:
+            raise Unavailable(f"the requests of {release[:16]} cannot be read: {error}") from error
