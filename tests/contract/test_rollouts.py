@@ -171,6 +171,14 @@ def test_of_sixteen_moves_at_once_exactly_one_wins(rollouts):
     assert len(rollouts.history()[0][1]) == 2
 
 
+def test_no_move_can_open_a_second_rollout(rollouts):
+    ended = end(rollouts, insert(rollouts, opened()))
+    following = insert(rollouts, opened("r2"))
+    with pytest.raises(Conflict, match="wine has an open rollout"):
+        move(rollouts, moved(ended, State.CANARY))
+    assert (rollouts.get("r1"), rollouts.current("wine")) == (ended, following)
+
+
 def test_repeating_a_move_is_success_and_decides_once(rollouts):
     canary = moved(insert(rollouts, opened()))
     move(rollouts, canary)

@@ -11,7 +11,7 @@ import pytest
 from conveyor.data.datasets import BucketDatasets
 from conveyor.data.folder import FolderObjects
 from conveyor.domain.objects import directory_ref
-from conveyor.pointers import Pointer, dump_pointer, read_pointer
+from conveyor.pointers import Pointer, Source, dump_pointer, read_pointer
 
 CSV = b"id,colour\n1,red\n2,white\n"
 
@@ -113,3 +113,12 @@ def test_dvc_makes_the_same_pointers_of_the_same_data(clone):
         dvc("commit", "--force", "--quiet", str(pointer), cwd=clone)
         assert read_pointer(pointer.read_bytes()) == ours
         assert ours.owner == "Ä: # owner"
+
+
+def test_dvc_understands_a_pointer_that_pins_a_version_of_the_bucket(line):
+    """Only read here: pulling it needs DVC's S3 extra, which is no part of Conveyor."""
+    repository, _ = line
+    source = Source(url="s3://data/wine.csv", version="v1", etag="0cc175b9c0f1b6a831c399e269772661")
+    pointer = Pointer(path="wine.csv", md5="1" * 32, size=3, source=source)
+    (repository / "wine.csv.dvc").write_bytes(dump_pointer(pointer))
+    assert "wine.csv.dvc" in dvc("dag", "--dot", "--full", cwd=repository)

@@ -28,7 +28,7 @@ def walk(root: Path, start: str, *, hide: str) -> Iterator[tuple[str, Path]]:
     Nothing below `hide` is given unless start lies there.
     """
     below = root / start
-    if ".." in start.split("/") or below.resolve() != below or not below.is_dir():
+    if start.startswith("/") or ".." in start.split("/") or below.resolve() != below or not below.is_dir():
         return
     folders = [below]
     while folders:

@@ -179,12 +179,8 @@ class GitHistory:
     def _attempt(self, edit: Edit, branch: str, message: str, because: Event) -> str | None:
         """Commit and push once; None when someone else was quicker."""
         self._mirror.fetch()
-        ref, base = f"refs/heads/{branch}", f"refs/heads/{self._settings.base}"
-        head = self._mirror.local_ref(ref)
-        start = head or self._mirror.local_ref(base)
-        if start is None:
-            what = f"{self.repository} has neither branch {branch!r} nor {self._settings.base!r}"
-            raise NotFound(f"{what}; push one first")
+        ref = f"refs/heads/{branch}"
+        head, start = self._mirror.local_ref(ref), self._start(branch)
         if done := self._trailers.find(because.id, start):
             return done
         changes = edit(GitTree(self._git, start))
@@ -195,6 +191,19 @@ class GitHistory:
         commit = write_commit(self._git, tree, start, note)
         answer = self._mirror.push(commit, ref, expected=head)
         return None if self._refused(answer, f"branch {branch}") else commit
+
+    def _start(self, branch: str) -> str:
+        """Return the commit to build on: the branch, or the base where it holds all of the
+        branch.
+        """
+        head = self._mirror.local_ref(f"refs/heads/{branch}")
+        base = self._mirror.local_ref(f"refs/heads/{self._settings.base}")
+        if head is None and base is None:
+            what = f"{self.repository} has neither branch {branch!r} nor {self._settings.base!r}"
+            raise NotFound(f"{what}; push one first")
+        if head is None or base is None or head == base:
+            return head or base or ""
+        return base if self.is_ancestor(head, base) else head
 
     def _refused(self, answer: Answer, what: str) -> bool:
         """Whether a push lost a race; raises Rejected or Unavailable when it failed otherwise."""

@@ -93,6 +93,8 @@ class MemoryHistory:
         """Commit what edit gives on the branch's head, once per event; returns the commit."""
         with self._lock:
             start = self._heads.get(branch) or self.head(self.base)
+            if self.base in self._heads and self.is_ancestor(start, self._heads[self.base]):
+                start = self._heads[self.base]
             for commit in self._below(start):
                 if self.commits[commit].cause == because.id:
                     return commit

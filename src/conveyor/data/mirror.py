@@ -58,7 +58,9 @@ class Mirror:
 
     def remote_ref(self, ref: str) -> str | None:
         """Return the object that a full ref names on the remote now, None where it is not there."""
-        self._create()
+        if not self._exists():
+            with self._lock():
+                self._create()
         answer = self.git.ask("ls-remote", "--quiet", "--", self.remote, ref)
         if answer.code:
             raise Unavailable(f"{cleaned(self.remote)} cannot be reached: {answer.reason}")
@@ -95,8 +97,11 @@ class Mirror:
         """Whether a fetch failed for what is here, not for the remote."""
         return bool(_BROKEN.search(answer.error)) or self.git.ask("for-each-ref").code != 0
 
+    def _exists(self) -> bool:
+        return (self.git.directory / "HEAD").exists()
+
     def _create(self) -> None:
-        if (self.git.directory / "HEAD").exists():
+        if self._exists():
             return
         self.git.directory.mkdir(parents=True, exist_ok=True)
         self.git.run("init", "--bare", "--quiet", "--template=", "--initial-branch=main", ".")

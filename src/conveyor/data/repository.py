@@ -19,6 +19,7 @@ if [ ! -x {python} ]; then
 fi
 exec {python} -P -m conveyor.data.hook {when} --branch {branch} --state {state} --url {url}
 """
+_MAX_PUSH_BYTES = 2 * 2**30
 _HOOKS = {
     "pre": ("pre-receive", "run `conveyor up` with the Python you have, then push again", 1),
     "post": ("post-receive", "the push is stored, and handled when `conveyor up` runs", 0),
@@ -51,12 +52,12 @@ def create_repository(path: Path, *, settings: RepositorySettings) -> Path:
         raise Conflict(f"{path} is no bare Git repository; move it, or give another state folder")
     path.mkdir(parents=True, exist_ok=True)
     git = Git(directory=path)
-    branch = f"--initial-branch={settings.branch}"
-    git.run("init", "--bare", "--quiet", "--template=", branch, ".")
+    git.run("init", "--bare", "--quiet", "--template=", ".")
+    git.run("symbolic-ref", "HEAD", f"refs/heads/{settings.branch}")
     for name, value in (
         # People say `git push -o no-wait` to it.
         ("receive.advertisePushOptions", "true"),
-        ("receive.fsckObjects", "true"),
+        ("receive.maxInputSize", str(_MAX_PUSH_BYTES)),
         ("core.logAllRefUpdates", "true"),
     ):
         git.run("config", name, value)

@@ -33,6 +33,7 @@ class _Job:
     since: str
     phase: str = _WAITING
     cancelled: bool = False
+    ended: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
@@ -136,7 +137,7 @@ class LocalJobs:
                     since=job.since,
                 )
                 for job in self._jobs.values()
-                if not job.cancelled
+                if not job.cancelled and not job.ended
             )
 
     def cancel(self, key: str) -> None:
@@ -190,6 +191,7 @@ class LocalJobs:
         """Be the thread of one job, until it is stored and told or stopped."""
         try:
             result = self.result(job.spec.key) or self._until_stored(job)
+            job.ended = True
             self._tell(job, result)
         except Superseded:
             _log.info("run %s of %s was stopped", job.spec.key, job.spec.owner)

@@ -206,12 +206,6 @@ class MemoryRollouts:
         with self._lock:
             if rollout.id in self._rollouts:
                 return self._rollouts[rollout.id]
-            if not rollout.state.is_final and any(
-                other.model == rollout.model and not other.state.is_final
-                for other in self._rollouts.values()
-            ):
-                msg = f"{rollout.model} has an open rollout: end it before another one begins"
-                raise Conflict(msg)
             self._keep(rollout, decision)
             return rollout
 
@@ -243,6 +237,12 @@ class MemoryRollouts:
         return [one for one in self._rollouts.values() if not (one.state.is_final and one.applied)]
 
     def _keep(self, rollout: Rollout, decision: Decision) -> None:
+        if not rollout.state.is_final and any(
+            other.model == rollout.model and other.id != rollout.id and not other.state.is_final
+            for other in self._rollouts.values()
+        ):
+            msg = f"{rollout.model} has an open rollout: end it before another one begins"
+            raise Conflict(msg)
         self._rollouts[rollout.id] = rollout
         self._decisions.setdefault(rollout.id, []).append(decision)
 

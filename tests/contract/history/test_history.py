@@ -178,3 +178,21 @@ def test_a_tag_of_no_commit_is_not_found(history, person):
     person.push({"a.txt": b"1"})
     with pytest.raises(NotFound):
         history.tag("wine@v1.0.0", "0" * 40, "one")
+
+
+def test_a_branch_that_was_merged_goes_on_at_the_base_branch(history, person, cause):
+    person.push({"a.txt": b"1"})
+    merged = history.record(put(b="2"), branch="conveyor/shop", message="x", because=cause("one"))
+    main = person.push({"c.txt": b"3"}, merge=merged)
+    commit = history.record(put(b="3"), branch="conveyor/shop", message="x", because=cause("two"))
+    assert history.is_ancestor(main, commit)
+    assert history.tree(commit).read("c.txt") == b"3"
+
+
+def test_a_branch_with_commits_of_its_own_goes_on_at_them(history, person, cause):
+    person.push({"a.txt": b"1"})
+    first = history.record(put(b="2"), branch="conveyor/shop", message="x", because=cause("one"))
+    main = person.push({"c.txt": b"3"})
+    commit = history.record(put(b="3"), branch="conveyor/shop", message="x", because=cause("two"))
+    assert history.is_ancestor(first, commit)
+    assert not history.is_ancestor(main, commit)

@@ -73,7 +73,7 @@ class Mover(threading.Thread):
         self.moves, self.done = 0, threading.Event()
 
     def run(self):
-        while not self.done.wait(0.05):
+        while not self.done.wait(0.4):
             now, goal = (self.goals[(self.moves + step) % 2] for step in (0, 1))
             self.services.apply("wine", goal, expected=now)
             self.moves += 1

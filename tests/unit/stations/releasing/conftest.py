@@ -1,30 +1,20 @@
-"""What convert asks of a job and answers when it ends."""
+"""A line in memory whose models are converted by a played worker."""
 
+import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
-from conveyor.bundle import load_manifest
 from conveyor.data.memory import MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, Payload, new_event
-from conveyor.domain.jobs import CANCELLED, OUT_OF_MEMORY, SUCCEEDED, JobResult
-from conveyor.domain.line import Dataset, Evaluate, Gate, Line, Model, Serve, Train
+from conveyor.domain.jobs import SUCCEEDED, JobResult
+from conveyor.domain.line import Dataset, Evaluate, Gate, Line, Model, Train
 from conveyor.domain.objects import dvc_object, run_folder
-from conveyor.domain.payloads import (
-    GateStale,
-    JobFinished,
-    ModelConverted,
-    ModelRejected,
-    ModelTrained,
-    ModelVersioned,
-    ReleaseCreated,
-    SourcePushed,
-)
-from conveyor.domain.versions import ABORTED, ROLLED_BACK, STABLE, Registry, ending_message
-from conveyor.errors import Conflict, Rejected, Unavailable
+from conveyor.domain.payloads import JobFinished, ModelTrained
+from conveyor.domain.versions import Registry, ending_message
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.serving.memory import MemoryServices
 from conveyor.stations.convert import convert
@@ -33,7 +23,10 @@ from conveyor.stations.release import release
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MD5, ROWS_MD5 = "a" * 32, "b" * 32
 POINTER = f'outs:\n- md5: "{ROWS_MD5}"\n  size: 3\n  hash: "md5"\n  path: "rows.csv"\n'.encode()
-DVC = b"stages:\n  train:\n    cmd: python train.py\n    deps: [train.py, data/wine.csv]\n    outs: [m]\n"
+DVC = (
+    b"stages:\n  train:\n    cmd: python train.py\n    deps: [train.py, data/wine.csv]\n"
+    b"    outs: [m]\n"
+)
 LOCK = (
     "schema: '2.0'\nstages:\n  train:\n    cmd: python train.py\n    deps:\n"
     "    - {{path: data/wine.csv, md5: {data}, size: 1}}\n"
@@ -73,13 +66,14 @@ def answered(number: float) -> dict:
 
 def report(onnx: bytes, **metrics: object) -> dict:
     tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 1], "features": ["a"]}
+    classes = metrics.pop("classes", [])
     scores = {"name": "accuracy", "candidate": 0.9, "stable": None, "rows": 54, **metrics}
     return {
         "state": "converted",
         "onnx": hashlib.sha256(onnx).hexdigest(),
         "size": len(onnx),
         "signature": {"inputs": [tensor], "outputs": [{**tensor, "name": "y"}]},
-        "classes": [],
+        "classes": classes,
         "deciles": [],
         "sample": {"request": {"inputs": []}, "response": answered(1.5)},
         "metrics": scores,
@@ -94,7 +88,7 @@ class World:
     history: MemoryHistory = field(default_factory=MemoryHistory)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
-    services: MemoryServices = field(default_factory=MemoryServices)
+    services: MemoryServices = field(default_factory=lambda: MemoryServices(Answers(1.5)))
     lines: MemoryLines = field(default_factory=lambda: MemoryLines(LINE))
     count: int = 0
 
@@ -144,3 +138,31 @@ class World:
         self.objects.put(f"{run_folder(key)}outputs/model.onnx", onnx)
         self.objects.put(f"{run_folder(key)}outputs/report.json", json.dumps(found).encode())
         return self.end(JobResult(key=key, kind="convert", state=SUCCEEDED, report=found))
+
+    def made(self, event: Event, onnx: bytes = b"onnx", **metrics: object) -> tuple[Event, ...]:
+        """Convert and release: what a trained model leads to."""
+        answers = self.convert(event) or self.work(onnx, **metrics)
+        converted = answers[0]
+        return self.release(converted)
+
+    def end_rollout(self, stage: str) -> None:
+        """Tag how the newest release's rollout ended."""
+        registry = Registry.of("wine", self.history.tags())
+        message = ending_message(registry.latest, rollout="r", reason="because")
+        self.history.tag(registry.next_tag(stage), registry.latest.commit, message)
+
+
+class Answers(dict):
+    """Every release answers its sample alike."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def get(self, *_: object) -> object:
+        return lambda _: json.dumps(answered(self.number)).encode()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

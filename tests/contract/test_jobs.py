@@ -1,0 +1,132 @@
+"""What every adapter of the Jobs port promises."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conveyor.data.memory import MemoryObjects
+from conveyor.domain.jobs import SUCCEEDED, JobResult, JobSpec
+from conveyor.jobs.local import LocalJobs
+from conveyor.jobs.memory import MemoryJobs
+
+WAIT_FOR_GO = b"import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('gone')"
+
+
+def spec(key: str, owner: str = "wine", kind: str = "train") -> JobSpec:
+    return JobSpec(
+        kind=kind, key=key, owner=owner, command=("python", "job.py"), files={"job.py": WAIT_FOR_GO}
+    )
+
+
+class MemoryWorker:
+    """Plays the world around MemoryJobs."""
+
+    def __init__(self, _state: Path) -> None:
+        self.jobs = MemoryJobs()
+
+    def finish(self, key: str) -> None:
+        kind = self.jobs.specs[key].kind
+        self.jobs.end(JobResult(key=key, kind=kind, state=SUCCEEDED, log="gone\n"))
+
+    def close(self) -> None:
+        pass
+
+
+class LocalWorker:
+    """Plays the world around LocalJobs: each job works until a file appears in its folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.jobs = LocalJobs(
+            state,
+            MemoryObjects(),
+            lambda _commit, _folder: None,
+            python=Path(sys.executable),
+            on_finished=lambda _result: None,
+            settings={},
+        )
+        self.jobs.start()
+
+    def finish(self, key: str) -> None:
+        wait_for(lambda: (self.state / f"jobs/{key}/work/job.py").exists())
+        (self.state / f"jobs/{key}/work/go").touch()
+        wait_for(lambda: self.jobs.result(key) is not None)
+
+    def close(self) -> None:
+        self.jobs.stop()
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=[MemoryWorker, LocalWorker], ids=["memory", "local"])
+def worker(request, tmp_path):
+    made = request.param(tmp_path)
+    yield made
+    made.close()
+
+
+def keys(worker) -> list[str]:
+    return [job.key for job in worker.jobs.running()]
+
+
+def test_a_job_runs_until_it_has_a_result(worker):
+    worker.jobs.ensure(spec("k1"))
+    assert worker.jobs.result("k1") is None
+    assert keys(worker) == ["k1"]
+    worker.finish("k1")
+    wait_for(lambda: keys(worker) == [])
+    result = worker.jobs.result("k1")
+    assert (result.state, result.owner, result.log) == (SUCCEEDED, "wine", "gone\n")
+
+
+def test_ensuring_twice_starts_one_job(worker):
+    for _ in range(2):
+        worker.jobs.ensure(spec("k1"))
+    assert keys(worker) == ["k1"]
+
+
+def test_a_job_that_ended_is_not_started_again(worker):
+    worker.jobs.ensure(spec("k1"))
+    worker.finish("k1")
+    wait_for(lambda: keys(worker) == [])
+    worker.jobs.ensure(spec("k1"))
+    assert keys(worker) == []
+
+
+def test_an_unknown_key_has_no_result(worker):
+    assert worker.jobs.result("never") is None
+
+
+def test_of_the_waiting_jobs_of_an_owner_the_newest_wins(worker):
+    for number in range(4):
+        worker.jobs.ensure(spec(f"k{number}"))
+    assert keys(worker) == ["k0", "k3"]
+
+
+def test_other_owners_and_kinds_are_not_superseded(worker):
+    worker.jobs.ensure(spec("k1"))
+    worker.jobs.ensure(spec("k2", owner="beer"))
+    worker.jobs.ensure(spec("k3", kind="convert"))
+    assert keys(worker) == ["k1", "k2", "k3"]
+
+
+def test_a_cancelled_job_has_no_result_and_may_be_asked_for_again(worker):
+    worker.jobs.ensure(spec("k1"))
+    worker.jobs.ensure(spec("k2"))
+    worker.jobs.cancel("k2")
+    assert keys(worker) == ["k1"]
+    assert worker.jobs.result("k2") is None
+    worker.jobs.ensure(spec("k2"))
+    assert keys(worker) == ["k1", "k2"]
+
+
+def test_cancelling_what_is_not_there_is_success(worker):
+    worker.jobs.cancel("never")
+    assert keys(worker) == []

@@ -1,0 +1,139 @@
+import pytest
+
+from conveyor.errors import InvalidLine
+from conveyor.pipeline import Ingredients, parse_pipeline, run_key
+
+TWO = b"""\
+stages:
+  train:
+    cmd: python train.py
+    deps: [data/prepared/rows.csv, train.py]
+    params: [depth, other.yaml: [a.b]]
+    outs:
+    - models/wine.skops: {persist: true}
+    metrics:
+    - metrics.json: {cache: false}
+  prepare:
+    cmd: [python a.py, python b.py]
+    deps: [data/wine.csv]
+    outs: [data/prepared]
+  unrelated:
+    cmd: python other.py
+    deps: [data/other.csv]
+    outs: [elsewhere]
+"""
+
+
+def test_ancestors_come_in_the_order_they_run():
+    names = [stage.name for stage in parse_pipeline(TWO).ancestors("train")]
+    assert names == ["prepare", "train"]
+
+
+def test_outside_inputs_are_what_no_stage_makes():
+    assert parse_pipeline(TWO).outside("train") == ("data/wine.csv", "train.py")
+
+
+def test_a_stage_is_read_with_its_options():
+    stage = parse_pipeline(TWO).stage("train")
+    assert [(out.path, out.cached, out.kind) for out in stage.outs] == [
+        ("models/wine.skops", True, "outs"),
+        ("metrics.json", False, "metrics"),
+    ]
+    assert stage.params == {"params.yaml": ("depth",), "other.yaml": ("a.b",)}
+    assert stage.line == 2
+
+
+def test_paths_are_relative_to_the_stages_folder():
+    text = b"stages: {s: {cmd: run, wdir: models/wine, deps: [../../data/a.csv], outs: [m.skops]}}"
+    stage = parse_pipeline(text).stage("s")
+    assert stage.deps == ("data/a.csv",)
+    assert stage.outs[0].path == "models/wine/m.skops"
+
+
+def test_templates_are_understood_in_commands():
+    assert parse_pipeline(b"stages: {s: {cmd: 'run ${depth}'}}").stage("s").templated
+
+
+@pytest.mark.parametrize("text", [b"", b"stages:", b"metrics: [a.json]"])
+def test_a_file_without_stages_has_none(text):
+    assert parse_pipeline(text).stages == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"stages:\n  s:\n    cmd: [", "line 3"),
+        (b"- a", "name: value"),
+        (b"stages: [a]", "stages is"),
+        (b"stages:\n  s: {deps: [a]}", "line 2: stage 's' has no command"),
+        (b"stages: {s: {cmd: a, deps: b}}", "expected a list"),
+        (b"stages: {s: {cmd: a, deps: [3]}}", "3 is not a path"),
+        (b"stages: {s: {cmd: a, deps: [../x]}}", "inside the repository"),
+        (b"stages: {s: {cmd: a, outs: [/etc/x]}}", "inside the repository"),
+        (b"stages: {s: {cmd: a, wdir: ../..}}", "inside the repository"),
+        (b"stages: {s: {cmd: a, deps: ['s3://b/x']}}", "runs have no network"),
+        (b"stages: {s: {cmd: a, deps: ['${x}']}}", "write the path out"),
+        (b"stages: {s: {foreach: [1], do: {cmd: a}}}", "uses foreach"),
+        (b"stages: {s: {matrix: {a: [1]}, cmd: a}}", "uses matrix"),
+        (b"stages: {'a:b': {cmd: a}}", "no name for a stage"),
+        (b"stages:\n  a: {cmd: a, outs: [x]}\n  b: {cmd: b, outs: [x]}", "line 3: x of stage 'b'"),
+        (b"stages: {a: {cmd: a, outs: [x]}, b: {cmd: b, outs: [x/y]}}", "is made by"),
+        (b"stages:\n  s:\n    cmd: a\n  s:\n    cmd: b", "line 4"),
+        (b"\xff\xfe\x00", "not readable"),
+        (b"[" * 5000, "not readable"),
+        (b"a" * (2**20 + 1), "at most"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_line_and_remedy(text, words):
+    with pytest.raises(InvalidLine, match="dvc.yaml") as error:
+        parse_pipeline(text)
+    assert words in str(error.value)
+
+
+def test_a_cycle_is_named():
+    text = (
+        b"stages:\n  a: {cmd: a, deps: [y], outs: [x]}\n"
+        b"  b: {cmd: b, deps: [x/file], outs: [y]}"
+    )
+    with pytest.raises(InvalidLine, match="in a circle: a -> b -> a"):
+        parse_pipeline(text)
+
+
+def test_a_stage_that_reads_its_own_output_is_a_cycle():
+    with pytest.raises(InvalidLine, match="s -> s"):
+        parse_pipeline(b"stages: {s: {cmd: a, deps: [x], outs: [x]}}")
+
+
+def test_an_unknown_stage_is_answered_with_the_known_ones():
+    with pytest.raises(InvalidLine, match="no stage 'trian'.*'prepare', 'train', 'unrelated'"):
+        parse_pipeline(TWO).ancestors("trian")
+
+
+def key(text=TWO, model="wine", stage="train", **changes) -> str:
+    given = {"inputs": {"a": "1"}, "params": {"p:d": "3"}, "environment": "e", **changes}
+    return run_key(model, parse_pipeline(text), stage, Ingredients(**given))
+
+
+def test_the_same_ingredients_are_the_same_run():
+    assert key() == key()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": {"a": "2"}},
+        {"inputs": {"b": "1"}},
+        {"params": {"p:d": "4"}},
+        {"environment": "f"},
+        {"forcing": "event"},
+        {"model": "beer"},
+        {"text": TWO.replace(b"python b.py", b"python c.py")},
+        {"stage": "prepare"},
+    ],
+)
+def test_each_ingredient_makes_another_run(changes):
+    assert key(**changes) != key()
+
+
+def test_an_unrelated_stage_changes_nothing():
+    assert key(TWO.replace(b"python other.py", b"python another.py")) == key()
