@@ -2,10 +2,10 @@
 
 Run: python benchmarks/events.py [--json] [--seconds 4] [--rounds 4] [--backlog 200000]
 
-16 producers each store one event after the other and wait until it is on disk. The bare twin does the
-least that keeps the same promise: one table, one index that refuses duplicates, the same bytes,
+16 producers each store one event after the other and wait until it is on disk. The bare twin does
+the least that keeps the same promise: one table, one index that refuses duplicates, the same bytes,
 one writer that commits whatever waits with synchronous=FULL. Rounds alternate, so that both see the
-same machine. The second figure is the broker with a backlog of 200,000 deliveries against an empty one.
+same machine. The second figure is the broker with a backlog of deliveries against an empty one.
 """
 
 import argparse

@@ -1,7 +1,9 @@
-"""DVC's own files, written and read without DVC: pointers (`*.dvc`) and directory manifests (`.dir`).
+"""DVC's own files, written and read without DVC: pointers (`*.dvc`) and directory manifests
+(`.dir`).
 
-Written here because DVC would need a work tree with the data in it, and a graph check of every pointer, to record
-one; `dvc pull`, `dvc status` and `dvc add` agree with what this module writes (tests/integration/test_dvc.py).
+Written here because DVC would need a work tree with the data in it, and a graph check of every
+pointer, to record one; `dvc pull`, `dvc status` and `dvc add` agree with what this module writes
+(tests/integration/test_dvc.py).
 """
 
 import hashlib
@@ -30,7 +32,9 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The version of an object of a bucket that a pointer without a copy of its own pins (`copy: false`)."""
+    """The version of an object of a bucket that a pointer without a copy of its own pins (`copy:
+    false`).
+    """
 
     url: str
     version: str
@@ -38,10 +42,12 @@ class Source:
 
     @classmethod
     def of(cls, ref: ObjectRef) -> "Source":
-        """Return the source that pins an object of an S3 bucket; raises InvalidLine without versions."""
+        """Return the source that pins an object of an S3 bucket; raises InvalidLine without
+        versions.
+        """
         if not ref.version:
             msg = (
-                f"`copy: false` needs a bucket that keeps versions; {ref.bucket}/{ref.key} has none. "
+                f"`copy: false` needs a bucket with versions; {ref.bucket}/{ref.key} has none. "
                 f"Switch versioning on before the upload, or set `copy: true`"
             )
             raise InvalidLine(msg)
@@ -52,8 +58,9 @@ class Source:
 class Pointer:
     """What a `.dvc` file says. path is relative to the file; md5 ends with ".dir" for a directory.
 
-    size is in bytes; files counts a directory's. rows, verdict (store key), upload (event id), owner and
-    sensitivity are Conveyor's own, kept in DVC's free `meta`; they are None in pointers that people made.
+    size is in bytes; files counts a directory's. rows, verdict (store key), upload (event id),
+    owner and sensitivity are Conveyor's own, kept in DVC's free `meta`; they are None in pointers
+    that people made.
     """
 
     path: str
@@ -77,7 +84,9 @@ _OURS = ("verdict", "upload", "rows", "owner", "sensitivity")
 
 
 def dump_pointer(pointer: Pointer) -> bytes:
-    """Return the `.dvc` file. Strings are quoted, for an md5 of digits alone would be read as a number."""
+    """Return the `.dvc` file. Strings are quoted, for an md5 of digits alone would be read as a
+    number.
+    """
     out = {
         "md5": pointer.md5,
         "size": pointer.size,
@@ -114,12 +123,16 @@ def _entry(name: str, value: str | int) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    """Return the escape (the same in JSON and YAML) of a letter that YAML does not take as it is."""
+    """Return the escape (the same in JSON and YAML) of a letter that YAML does not take as it
+    is.
+    """
     return f"\\u{ord(found[0]):04x}"
 
 
 def read_pointer(text: bytes, *, file: str = "a pointer") -> Pointer:
-    """Read a `.dvc` file that Conveyor or DVC 3 wrote; raises InvalidLine naming the file and what is wrong."""
+    """Read a `.dvc` file that Conveyor or DVC 3 wrote; raises InvalidLine naming the file and what
+    is wrong.
+    """
     content = _load(text, file)
     try:
         (out,) = content["outs"]
@@ -134,7 +147,7 @@ def read_pointer(text: bytes, *, file: str = "a pointer") -> Pointer:
             **{name: ours.get(name) for name in _OURS if name != "rows"},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        msg = f"{file}: not a pointer of DVC 3 to one file or directory ({error}); write it by `dvc add`"
+        msg = f"{file}: not a DVC 3 pointer to one file or directory ({error}); use `dvc add`"
         raise InvalidLine(msg) from error
 
 
@@ -186,7 +199,9 @@ def _source(content: Mapping[str, Any]) -> Source | None:
 
 
 def dump_manifest(entries: Iterable[tuple[str, str]]) -> bytes:
-    """Return DVC's manifest of a directory from (relative path, md5) pairs, byte for byte as DVC does."""
+    """Return DVC's manifest of a directory from (relative path, md5) pairs, byte for byte as DVC
+    does.
+    """
     listed = [{"md5": md5, "relpath": path} for path, md5 in sorted(entries)]
     return json.dumps(listed, sort_keys=True).encode()
 
@@ -199,7 +214,9 @@ def manifest_md5(manifest: bytes) -> str:
 def read_manifest(
     text: bytes, *, file: str = "a directory manifest"
 ) -> tuple[tuple[str, str], ...]:
-    """Return the (relative path, md5) pairs of a manifest; raises InvalidLine where a path leaves it."""
+    """Return the (relative path, md5) pairs of a manifest; raises InvalidLine where a path leaves
+    it.
+    """
     try:
         return tuple(
             (_relative(entry["relpath"]), _md5({**entry, "hash": "md5"}))

@@ -44,7 +44,7 @@ class LocalWorker:
             MemoryObjects(),
             lambda _commit, _folder: None,
             python=Path(sys.executable),
-            on_finished=lambda _result: None,
+            on_finished=print,
             settings={},
         )
         self.jobs.start()

@@ -1,4 +1,6 @@
-"""Reads a CSV file once: its md5, its rows against a Table Schema, and statistics, all in one pass."""
+"""Reads a CSV file once: its md5, its rows against a Table Schema, and statistics, all in one
+pass.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,8 +26,8 @@ FRAMES_AT_ONCE = 6
 def check_csv(stream: BinaryIO, schema: TableSchema | None = None) -> Reading:
     """Read a CSV file to its end and say all that is wrong with it; faults of the file never raise.
 
-    Memory is bounded whatever the size. Raises InvalidLine where the schema contradicts itself, and what reading
-    the stream raises.
+    Memory is bounded whatever the size. Raises InvalidLine where the schema contradicts itself, and
+    what reading the stream raises.
     """
     columns = columns_of(schema or TableSchema(fields=()))
     with DigestedStream(stream) as digested, ExitStack() as stack:

@@ -1,4 +1,6 @@
-"""From a Table Schema to what checks it: a cast for each column, and a pandera schema for the values."""
+"""From a Table Schema to what checks it: a cast for each column, and a pandera schema for the
+values.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ NUMBERS = frozenset({"integer", "number"})
 
 
 def cast(field: Field) -> pl.Expr | None:
-    """Return the expression from text to the field's type (null where it does not fit); None for text."""
+    """Return the expression from text to the field's type (null where it does not fit); None for
+    text.
+    """
     text = pl.col(field.name)
     if field.type in NUMBERS:
         return text.cast(_DTYPES[field.type], strict=False)
@@ -71,7 +75,9 @@ class Columns:
 
 
 def columns_of(schema: TableSchema, *, file: str = DEFAULT_FILE) -> Columns:
-    """Make a schema ready; raises InvalidLine where a limit or pattern of it does not fit its type."""
+    """Make a schema ready; raises InvalidLine where a limit or pattern of it does not fit its
+    type.
+    """
     casts = {field.name: made for field in schema.fields if (made := cast(field)) is not None}
     return Columns(
         schema,
@@ -81,7 +87,7 @@ def columns_of(schema: TableSchema, *, file: str = DEFAULT_FILE) -> Columns:
                 field.name: pa.Column(
                     _DTYPES.get(field.type, pl.String),
                     list(_checks(field, schema, file)),
-                    nullable=True,  # `required` is a check of ours: a wrong cell is not an empty one
+                    nullable=True,  # `required` is our own: a wrong cell is not an empty one
                     required=False,
                 )
                 for field in schema.fields

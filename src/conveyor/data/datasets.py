@@ -44,7 +44,9 @@ class BucketDatasets:
         return reading
 
     def keep(self, ref: ObjectRef, reading: Reading) -> None:
-        """See Datasets.keep; a directory's manifest is put last, so that it never names what is not there."""
+        """See Datasets.keep; a directory's manifest is put last, so that it never names what is not
+        there.
+        """
         if reading.manifest is None:
             self._objects.copy(ref, dvc_object(reading.md5))
             return
@@ -128,7 +130,9 @@ def _digest(stream: BinaryIO) -> Reading:
 
 
 def _name_faults(names: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each name that would leave the directory or clash with another on a disk."""
+    """Yield a finding for each name that would leave the directory or clash with another on a
+    disk.
+    """
     for name in names:
         if fault := key_fault(name):
             message = f"the name {name!r} {fault}; rename it"

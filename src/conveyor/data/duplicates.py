@@ -15,7 +15,9 @@ _SEEDS = (0x5EED, 0xC0FFEE)
 
 @dataclass(frozen=True)
 class Repeats:
-    """How many rows repeat an earlier one; row is the first that does, original the one it repeats."""
+    """How many rows repeat an earlier one; row is the first that does, original the one it
+    repeats.
+    """
 
     count: int
     row: int
@@ -23,7 +25,8 @@ class Repeats:
 
 
 class Duplicates:
-    """Remembers 128 bits of hash of each row's columns; past `in_memory` rows they go to a temporary folder.
+    """Remembers 128 bits of hash of each row's columns; past `in_memory` rows they go to a
+    temporary folder.
 
     Two different rows share a hash with a probability below 1e-18 at a billion rows.
     """
@@ -44,7 +47,9 @@ class Duplicates:
             self._folder.cleanup()
 
     def add(self, frame: pl.DataFrame, rows: pl.Series, *, skip_empty: bool) -> None:
-        """Remember a frame's rows by their numbers; skip_empty leaves out rows with an empty cell."""
+        """Remember a frame's rows by their numbers; skip_empty leaves out rows with an empty
+        cell.
+        """
         chosen = frame.select(self.columns)
         hashes = pl.DataFrame(
             [rows.alias("row"), *(chosen.hash_rows(seed).alias(f"h{seed}") for seed in _SEEDS)]
@@ -77,7 +82,9 @@ class Duplicates:
         return Repeats(count, first["row"], first["original"]) if first else None
 
     def _spill(self) -> None:
-        """Move what is held to one file per range of hashes, so that equal hashes meet in one part."""
+        """Move what is held to one file per range of hashes, so that equal hashes meet in one
+        part.
+        """
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="conveyor-rows-")
         parted = pl.concat(self._held).with_columns(part=pl.col(f"h{_SEEDS[0]}") % _PARTS)

@@ -1,4 +1,6 @@
-"""What the file system can do for a bucket: walk without links, see writers, publish whole files."""
+"""What the file system can do for a bucket: walk without links, see writers, publish whole
+files.
+"""
 
 import errno
 import fcntl
@@ -28,7 +30,12 @@ def walk(root: Path, start: str, *, hide: str) -> Iterator[tuple[str, Path]]:
     Nothing below `hide` is given unless start lies there.
     """
     below = root / start
-    if start.startswith("/") or ".." in start.split("/") or below.resolve() != below or not below.is_dir():
+    if (
+        start.startswith("/")
+        or ".." in start.split("/")
+        or below.resolve() != below
+        or not below.is_dir()
+    ):
         return
     folders = [below]
     while folders:
@@ -57,9 +64,10 @@ def _is_text(name: str) -> bool:
 def is_being_written(number: int) -> bool:
     """Whether some program has the file open for writing.
 
-    The kernel grants a read lease only where there is no writer (fcntl(2), F_SETLEASE). It needs the file to be
-    ours and local; elsewhere the answer is no, and the caller's settle time is what is left. Should a writer come
-    while we hold the lease, the kernel tells us by SIGURG, which does nothing, instead of SIGIO, which kills.
+    The kernel grants a read lease only where there is no writer (fcntl(2), F_SETLEASE). It needs
+    the file to be ours and local; elsewhere the answer is no, and the caller's settle time is what
+    is left. Should a writer come while we hold the lease, the kernel tells us by SIGURG, which does
+    nothing, instead of SIGIO, which kills.
     """
     if sys.platform != "linux":
         return False
@@ -89,7 +97,9 @@ def copy(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name and make the name durable; a file that has the name already stays."""
+    """Give a finished file its name and make the name durable; a file that has the name already
+    stays.
+    """
     try:
         os.link(temporary, path)
     except FileExistsError:

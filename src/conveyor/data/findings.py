@@ -39,7 +39,9 @@ class Violations:
         self._seen: dict[tuple[str, str], _Violation] = {}
 
     def remember(self, typed: pl.DataFrame, text: pl.DataFrame) -> None:
-        """Keep the first text of each column that is not of its type: the typed frame has lost it."""
+        """Keep the first text of each column that is not of its type: the typed frame has lost
+        it.
+        """
         for name in set(text.columns) - set(self._wrong):
             mask = name + WRONG
             if mask in typed.columns and typed[mask].any():
@@ -82,4 +84,5 @@ def _sentence(field: Field, check: str, value: str | None) -> str:
         pattern = "" if field.format == "default" else f" as in {field.format}"
         return f"{shown} is no {field.type}{pattern}"
     limit = True if field.constraints.get(check) is None else field.constraints[check]
-    return _SENTENCES.get(check, lambda *_: f"{shown} fails the check {check}")(shown, limit)
+    say = _SENTENCES.get(check)
+    return say(shown, limit) if say else f"{shown} fails the check {check}"

@@ -20,7 +20,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FolderObjects:
-    """The files below a folder. It keeps no versions: size, time of change and inode identify the bytes.
+    """The files below a folder. It keeps no versions: size, time of change and inode identify the
+    bytes.
 
     Hidden and temporary files, links and files that a program still writes to are not listed.
     """
@@ -157,7 +158,9 @@ class FolderObjects:
 
     @contextmanager
     def _incoming(self, key: str) -> Iterator[BinaryIO]:
-        """Write a file that appears at the key whole and durable, or not at all; a first one stays."""
+        """Write a file that appears at the key whole and durable, or not at all; a first one
+        stays.
+        """
         path = self._path(key)
         temporary = self._root / _INCOMING / uuid.uuid4().hex
         with _translated(key):

@@ -193,9 +193,7 @@ class GitHistory:
         return None if self._refused(answer, f"branch {branch}") else commit
 
     def _start(self, branch: str) -> str:
-        """Return the commit to build on: the branch, or the base where it holds all of the
-        branch.
-        """
+        """Return the commit to build on: the branch's, or the base's where that holds it all."""
         head = self._mirror.local_ref(f"refs/heads/{branch}")
         base = self._mirror.local_ref(f"refs/heads/{self._settings.base}")
         if head is None and base is None:

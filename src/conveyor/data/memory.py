@@ -100,7 +100,9 @@ class MemoryObjects:
 
 @dataclass
 class MemoryDatasets:
-    """Readings of a bucket in memory: md5, size and lines below the header, or what a test prepared by key."""
+    """Readings of a bucket in memory: md5, size and lines below the header, or what a test prepared
+    by key.
+    """
 
     objects: MemoryObjects
     prepared: dict[str, Reading] = field(default_factory=dict)

@@ -28,7 +28,8 @@ _NO_VERSION = "null"
 class S3Objects:
     """The objects of an existing bucket; it keeps versions where the bucket does.
 
-    copy_limit and copy_part (bytes) say from where on, and in what parts, a copy is made piece by piece.
+    copy_limit and copy_part (bytes) say from where on, and in what parts, a copy is made piece by
+    piece.
     """
 
     def __init__(

@@ -1,12 +1,12 @@
 """Says in our words what an S3 endpoint or the way to it answered."""
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
-from s3transfer.exceptions import S3UploadFailedError
 from urllib3.exceptions import HTTPError
 
 from conveyor.errors import ConveyorError, NotFound, Rejected, Superseded, Unavailable
 
-FAILURES = (BotoCoreError, ClientError, HTTPError, S3UploadFailedError)
+FAILURES = (BotoCoreError, ClientError, HTTPError, Boto3Error)
 """All that boto3 and the connection below it raise."""
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "405", "MethodNotAllowed"})

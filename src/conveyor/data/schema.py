@@ -1,7 +1,8 @@
 """The Table Schema of a data set (the Frictionless standard, as YAML): what its columns must hold.
 
-Taken from the standard (https://specs.frictionlessdata.io/table-schema/): the field types below, `format` of dates,
-`constraints`, `primaryKey`, `missingValues`, `trueValues`, `falseValues`. Of our own: `uniqueRows`.
+Taken from the standard (https://specs.frictionlessdata.io/table-schema/): the field types below,
+`format` of dates, `constraints`, `primaryKey`, `missingValues`, `trueValues`, `falseValues`. Of our
+own: `uniqueRows`.
 """
 
 import difflib
@@ -102,7 +103,9 @@ class TableSchema:
 
 
 def parse_schema(text: bytes, *, file: str = DEFAULT_FILE) -> TableSchema:
-    """Read a Table Schema; raises InvalidLine with one `file:line: ...` for each thing that is wrong."""
+    """Read a Table Schema; raises InvalidLine with one `file:line: ...` for each thing that is
+    wrong.
+    """
     content = _load(text, file)
     faults = [
         (_line_of(content, (*error.absolute_path, *_unknown(error)[:1])), _explain(error))
@@ -160,12 +163,14 @@ def _refuse_tricks(text: str, file: str) -> None:
 
 def _line_of(content: Any, path: Any) -> int:
     """Return the line (from 1) of the last part of the path that has one."""
-    line = content.lc.line if hasattr(content, "lc") else 0
+    places = getattr(content, "lc", None)
+    line = places.line if places else 0
     for part in path:
-        if not hasattr(content, "lc") or (isinstance(content, Mapping) and part not in content):
+        if places is None or (isinstance(content, dict) and part not in content):
             break
-        line = content.lc.key(part)[0] if isinstance(content, Mapping) else content.lc.item(part)[0]
+        line = (places.key if isinstance(content, dict) else places.item)(part)[0]
         content = content[part]
+        places = getattr(content, "lc", None)
     return int(line) + 1
 
 

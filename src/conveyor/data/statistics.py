@@ -65,7 +65,9 @@ class Statistics:
         known.total += float(seen[f"s{name}"] or 0)
 
     def result(self) -> dict[str, dict[str, float]]:
-        """Return column -> count (of cells that are not empty), nulls, and min, max, mean of numbers."""
+        """Return column -> count (of cells that are not empty), nulls, and min, max, mean of
+        numbers.
+        """
         return {name: self._of(known) for name, known in self._columns.items()}
 
     @staticmethod

@@ -1,4 +1,6 @@
-"""One pass over a file's bytes: md5 in its own thread, and what no CSV may hold, while others read on."""
+"""One pass over a file's bytes: md5 in its own thread, and what no CSV may hold, while others read
+on.
+"""
 
 import codecs
 import hashlib

@@ -24,7 +24,9 @@ _SHOWN = 60
 
 
 class CsvTable:
-    """A CSV file (RFC 4180: commas, double quotes, a header) as frames of text; empty cells are null."""
+    """A CSV file (RFC 4180: commas, double quotes, a header) as frames of text; empty cells are
+    null.
+    """
 
     def __init__(self, source: DigestedStream, *, missing: Sequence[str] = ("",)) -> None:
         self._text = TextStream(source)
@@ -39,7 +41,9 @@ class CsvTable:
         self.header = self._read_header(start)
 
     def frames(self) -> Iterator[tuple[pl.DataFrame, pl.Series]]:
-        """Yield text frames with their rows' numbers (1 = first below the header), then set findings."""
+        """Yield text frames with their rows' numbers (1 = first below the header), then set
+        findings.
+        """
         if self.findings:
             return
         try:

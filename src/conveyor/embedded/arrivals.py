@@ -13,7 +13,7 @@ from conveyor.eventing.sources import bucket, clock, git
 from conveyor.ledger.journal import Journal
 from conveyor.ports import History, Lines, Objects
 
-Accept = Callable[[Event], None]
+Accept = Callable[[Event], object]
 """Stores an event durably for its consumers and hands it on."""
 
 HEAD_CURSOR = "head"
@@ -33,7 +33,8 @@ class SystemClock:
 class LocalArrivals:
     """Implements ports.Arrivals by looking; the jobs of one machine tell of their end themselves.
 
-    branch is where the line is read; settle is how long a file must be unchanged. Nothing arrives while the branch has no commit yet.
+    branch is where the line is read; settle is how long a file must be unchanged. Nothing arrives
+    while the branch has no commit yet.
     """
 
     def __init__(  # noqa: PLR0913 -- everything that can be looked at
@@ -70,7 +71,12 @@ class LocalArrivals:
             return ()
         with self._looking:
             found = bucket.look(
-                self._objects, at[1], commit=at[0], now=now, previous=self._seen, settle=self._settle
+                self._objects,
+                at[1],
+                commit=at[0],
+                now=now,
+                previous=self._seen,
+                settle=self._settle,
             )
             self._seen = found.seen
             self._note(found.ignored, now)

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -43,7 +43,7 @@ from conveyor.ledger.deliveries import SqlDeliveries
 from conveyor.ledger.evidence import SqlEvidence
 from conveyor.ledger.journal import Journal
 from conveyor.ledger.rollouts import SqlRollouts
-from conveyor.ledger.trace import Trace
+from conveyor.ledger.runs import NotedJobs
 from conveyor.linefile import LINE_FILE, parse_line
 from conveyor.ports import Objects
 from conveyor.serving.launcher import ProcessSettings
@@ -222,11 +222,11 @@ class Engine:
                 objects=objects,
                 datasets=BucketDatasets(objects),
             ),
-            "build": partial(
-                build, history=history, lines=lines, objects=objects, jobs=self._jobs
+            "build": lambda event: build(
+                event, history=history, lines=lines, objects=objects, jobs=self._noted(event)
             ),
-            "convert": partial(
-                convert, history=history, lines=lines, objects=objects, jobs=self._jobs
+            "convert": lambda event: convert(
+                event, history=history, lines=lines, objects=objects, jobs=self._noted(event)
             ),
             "release": partial(
                 release, history=history, lines=lines, objects=objects, services=services
@@ -263,15 +263,24 @@ class Engine:
             name,
             station,
             deliveries=self._deliveries,
-            publish=lambda events: self._broker.publish_answers(events),
+            publish=self._hand_on,
             keyring=self._keyring,
             lease=self.settings.delivery.lease,
         )
 
+    def _hand_on(self, events: Sequence[Event]) -> None:
+        self._broker.publish_answers(events)
+
+    def _noted(self, event: Event) -> NotedJobs:
+        """Return the jobs for one event: who asked for a run is noted, for the trace."""
+        return NotedJobs(self._jobs, journal=self._journal, event=event)
+
     def _eyes(self) -> dict[str, Watcher]:
         look, slow = self.settings.look, self.settings.slow_look
         return {
-            "bucket": Watcher("bucket", self._look_at_bucket, look if self._bucket.folder else slow),
+            "bucket": Watcher(
+                "bucket", self._look_at_bucket, look if self._bucket.folder else slow
+            ),
             "repository": Watcher("repository", self._look_at_repository, slow),
             "clock": Watcher("clock", self._look_at_clock, timedelta(seconds=1)),
         }

@@ -25,7 +25,7 @@ class EmbeddedSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     bucket: str | None = None
-    delivery: DeliverySettings = DeliverySettings()
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
     look: timedelta = timedelta(milliseconds=250)
     slow_look: timedelta = timedelta(seconds=5)
     settle: timedelta = timedelta(milliseconds=500)

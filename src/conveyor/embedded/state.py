@@ -34,7 +34,9 @@ class StateFolder:
         except BlockingIOError as error:
             holder = file.read_text().strip() or "unknown"
             os.close(descriptor)
-            msg = f"{self.path} is in use by another `conveyor up` (process {holder}): stop it first"
+            msg = (
+                f"{self.path} is in use by another `conveyor up` (process {holder}): stop it first"
+            )
             raise Conflict(msg) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())

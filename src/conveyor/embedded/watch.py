@@ -58,7 +58,9 @@ class Watcher:
             self._look()
         except ConveyorError as error:
             self._complain(str(error))
-        except Exception as error:  # the thread's entry point: a look must never end the engine's eyes
+        except (
+            Exception
+        ) as error:  # the thread's entry point: a look must never end the engine's eyes
             log.exception("the look at the %s failed", self._name)
             self._complaint = f"{type(error).__name__}: {error}"
         else:

@@ -16,7 +16,7 @@ MAX_BODY = 5 * 2**30
 
 
 class WebServer:
-    """Listens at once, so that the port is known; answers 503 until `serve` gives the application."""
+    """Listens at once, so that the port is known; `serve` gives it what to answer with."""
 
     def __init__(self, host: str, port: int) -> None:
         self._application: WSGIApplication = _not_ready

@@ -81,6 +81,10 @@ def read_csv(path: Path, schema: Path | None = None) -> Table:
     }
     if temporal:
         table = _parse(path, _Schema({**known.types, **temporal}, known.missing))
+    if binary := [field.name for field in table.schema if pa.types.is_binary(field.type)]:
+        raise Rejected(
+            f"the evaluation rows are not UTF-8, see columns {binary}; save them as UTF-8"
+        )
     if table.num_rows == 0:
         raise Rejected("the evaluation rows are empty: there is no row below the header")
     if len(set(table.column_names)) < len(table.column_names):

@@ -8,9 +8,9 @@ from typing import Any
 
 from conveyor.domain.identity import digest_pairs
 from conveyor.domain.line import Line, Model
-from conveyor.errors import NotFound
+from conveyor.errors import NotFound, Rejected
 from conveyor.pipeline import FILE, Stage, below, parse_pipeline
-from conveyor.pointers import read_pointer
+from conveyor.pointers import Pointer, read_pointer
 from conveyor.ports import Tree
 from conveyor.stations.lockfile import LOCK, read_lock
 
@@ -58,11 +58,12 @@ def origin_of(model: Model, line: Line, tree: Tree) -> Origin:
 def locate(path: str, tree: Tree) -> str:
     """Return the md5 that a commit pins for a path, by its pointer or as an output in dvc.lock.
 
-    "" where it is a file of the commit itself; raises NotFound where it is none of these.
+    "" where it is a file of the commit itself; raises NotFound where it is none of these, Rejected
+    where its bytes were not copied into the store.
     """
     blobs = tree.blobs()
     if f"{path}.dvc" in blobs:
-        return read_pointer(tree.read(f"{path}.dvc"), file=f"{path}.dvc").md5
+        return _copied(read_pointer(tree.read(f"{path}.dvc"), file=f"{path}.dvc"))
     if path in blobs:
         return ""
     if LOCK in blobs and FILE in blobs:
@@ -75,6 +76,15 @@ def locate(path: str, tree: Tree) -> str:
         f"{path} is neither a versioned data set, nor an output in {LOCK}, nor a file of the "
         f"commit; upload it or commit it"
     )
+
+
+def _copied(pointer: Pointer) -> str:
+    if pointer.source is not None:
+        raise Rejected(
+            f"{pointer.path} is pinned where it was uploaded (`copy: false`), but evaluation rows "
+            f"are read from the store: set `copy: true` for them"
+        )
+    return pointer.md5
 
 
 def is_versioned(path: str, blobs: Mapping[str, str]) -> bool:
@@ -106,6 +116,11 @@ def _text(value: Any) -> str:
 
 def _strictest(model: Model, line: Line, data: Mapping[str, str]) -> str:
     paths = [*data, *([model.evaluate.rows] if model.evaluate else [])]
-    known = {dataset.path: dataset.sensitivity for dataset in line.data.values()}
-    found = [known.get(path, _STRICTNESS[-1]) for path in paths]
+    found = [_sensitivity(path, line) for path in paths]
     return max(found, key=_STRICTNESS.index, default=_STRICTNESS[-1])
+
+
+def _sensitivity(path: str, line: Line) -> str:
+    """Return that of the data set which holds the path; what nobody declared counts as personal."""
+    holders = [each.sensitivity for each in line.data.values() if below(path, each.path)]
+    return max(holders, key=_STRICTNESS.index, default=_STRICTNESS[-1])

@@ -18,6 +18,10 @@ def datasets(bucket):
     return BucketDatasets(bucket.objects)
 
 
+def md5_of(body):
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
 def folder(bucket, key="set/"):
     return directory_ref(bucket.objects.name, key, bucket.objects.list(key))
 
@@ -29,7 +33,9 @@ def test_a_file_is_read_checked_and_kept_by_its_digest(bucket, datasets):
     assert (reading.rows, reading.findings, reading.manifest) == (2, (), None)
     for _ in range(2):
         datasets.keep(ref, reading)
-    assert bucket.objects.read(dvc_object(hashlib.md5(CSV).hexdigest())) == CSV
+    assert (
+        bucket.objects.read(dvc_object(hashlib.md5(CSV, usedforsecurity=False).hexdigest())) == CSV
+    )
 
 
 def test_a_directory_is_kept_with_its_manifest(bucket, datasets):
@@ -43,7 +49,7 @@ def test_a_directory_is_kept_with_its_manifest(bucket, datasets):
     names = [name for name, _ in read_manifest(reading.manifest)]
     assert names == ["a.csv", "deep/b.csv", "image.png"]
     for _, md5 in read_manifest(reading.manifest):
-        assert hashlib.md5(bucket.objects.read(dvc_object(md5))).hexdigest() == md5
+        assert md5_of(bucket.objects.read(dvc_object(md5))) == md5
 
 
 def test_a_finding_in_a_directory_names_its_file(bucket, datasets):
@@ -112,7 +118,10 @@ def test_a_file_that_is_no_csv_has_a_digest_and_is_refused_where_a_schema_is_dec
     bucket.upload("wine.parquet", b"PAR1")
     ref = bucket.objects.head("wine.parquet")
     plain = datasets.read_once(ref, schema=None)
-    assert (plain.md5, plain.rows) == (hashlib.md5(b"PAR1").hexdigest(), None)
+    assert (plain.md5, plain.rows) == (
+        hashlib.md5(b"PAR1", usedforsecurity=False).hexdigest(),
+        None,
+    )
     assert plain.findings == ()
     (finding,) = datasets.read_once(ref, schema=SCHEMA).findings
     assert "upload it as CSV" in finding.message

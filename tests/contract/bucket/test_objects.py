@@ -114,7 +114,7 @@ def test_a_ref_means_exactly_those_bytes(bucket):
         assert bucket.objects.read("_conveyor/copy") == b"first"
         assert bucket.objects.head("a", old.version) == old
         return
-    with pytest.raises(Superseded, match="a was|a is"), bucket.objects.open(old) as file:
+    with pytest.raises(Superseded, match=r"a was|a is"), bucket.objects.open(old) as file:
         file.read()
     with pytest.raises(Superseded):
         bucket.objects.copy(old, "_conveyor/copy")

@@ -143,6 +143,7 @@ def test_causes_tells_our_commits_from_a_persons(history, person, cause):
 def test_a_record_that_was_forced_off_the_branch_is_recorded_again(history, person, cause):
     first = person.push({"a.txt": b"1"})
     history.record(put(a="2"), branch="main", message="x", because=cause())
+    history.record(put(b="2"), branch="main", message="x", because=cause("two"))
     person.force("main", first)
     again = history.record(put(a="2"), branch="main", message="x", because=cause())
     assert history.head("main") == again

@@ -1,4 +1,4 @@
-"""The services in memory and as processes, each with two releases it can start and one it cannot."""
+"""The services in memory and as processes, with two releases that start and one that does not."""
 
 import hashlib
 import os

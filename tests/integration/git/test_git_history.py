@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -82,9 +83,11 @@ def test_a_remote_that_hangs_is_unavailable_in_time(repository, tmp_path, cause)
         str(repository.bare), tmp_path / "cache", settings=GitSettings(timeout=1.0)
     )
     history.tags()
-    repository.hook("pre-receive", "sleep 60")
+    repository.hook("pre-receive", f"sleep 2; touch {tmp_path}/went-on")
     with pytest.raises(Unavailable, match=r"within 1 s"):
         record(history, cause(), a="2")
+    time.sleep(1.5)
+    assert not (tmp_path / "went-on").exists(), "what git started was not ended with it"
 
 
 def test_a_branch_that_always_moves_is_unavailable_in_the_end(repository, tmp_path, cause):

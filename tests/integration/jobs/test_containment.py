@@ -22,9 +22,7 @@ def test_what_is_written_to_out_is_stored(bench, python_job):
 def test_raising_code_fails_with_its_last_line(bench, python_job):
     result = bench.end_of(python_job("raise ValueError('depth must be positive')"))
     assert result.state == FAILED
-    assert result.reason == (
-        "training ended with exit code 1: ValueError: depth must be positive"
-    )
+    assert result.reason == ("training ended with exit code 1: ValueError: depth must be positive")
     assert result.outputs == {}
 
 
@@ -53,12 +51,7 @@ def test_memory_counts_over_all_processes(bench, python_job):
 
 
 def test_a_fork_bomb_is_bounded_and_nothing_of_it_survives(bench, python_job):
-    code = (
-        "import os, time\n"
-        "while True:\n"
-        "    try: os.fork()\n"
-        "    except OSError: time.sleep(0.01)"
-    )
+    code = "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
     result = bench.end_of(python_job(code, key="bomb"))
     assert result.state == FAILED
     assert "processes" in result.reason

@@ -45,7 +45,10 @@ def test_a_file_that_a_program_still_writes_to_is_not_listed(root, objects):
 
 
 def test_a_writer_in_another_process_is_seen_and_never_harmed(root, objects):
-    code = "import sys, time; f = open(sys.argv[1], 'a'); f.write('x'); f.flush(); print('ready', flush=True); sys.stdin.read()"
+    code = (
+        "import sys; file = open(sys.argv[1], 'a'); file.write('x'); file.flush();"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
     command = [sys.executable, "-c", code, str(root / "a.csv")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as writer:
@@ -102,11 +105,15 @@ def test_no_listing_leaves_the_bucket(objects, tmp_path, prefix):
 def test_a_change_during_the_read_is_superseded_even_at_the_same_size(root, objects):
     (root / "a.csv").write_bytes(b"before")
     ref = objects.head("a.csv")
-    with pytest.raises(Superseded), objects.open(ref) as file:
-        file.read(1)
-        time.sleep(0.01)
-        (root / "a.csv").write_bytes(b"after!")
-        file.read()
+
+    def read_slowly() -> None:
+        with objects.open(ref) as file:
+            file.read(1)
+            time.sleep(0.01)
+            (root / "a.csv").write_bytes(b"after!")
+
+    with pytest.raises(Superseded):
+        read_slowly()
 
 
 def test_a_copy_of_what_has_changed_leaves_nothing_behind(root, objects):

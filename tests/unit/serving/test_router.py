@@ -10,7 +10,6 @@ from conveyor.serving.memory import MemoryServices
 from conveyor.serving.router import Router, RouterSettings, point_for
 
 STABLE, CANDIDATE = "aaaaaaaa" + "0" * 56, "bbbbbbbb" + "0" * 56
-ALWAYS_CANDIDATE = Traffic(((STABLE, 0), (CANDIDATE, 100)))
 
 
 class Reply:
@@ -50,8 +49,8 @@ def router(services, reported):
     return Router(services, reported.append, quick)
 
 
-def infer(router, key="k1", **more):
-    """Ask with a sticky key: k1 falls to the candidate, k0 to stable."""
+def infer(router, key="", **more):
+    """Ask for a prediction with a sticky key."""
     return Reply(router, "POST", "/v2/models/wine/infer", b"{}", HTTP_CONVEYOR_STICKY=key, **more)
 
 

@@ -42,7 +42,9 @@ def test_entries_are_replaced_by_the_runs():
 def test_merging_twice_gives_the_same_bytes():
     once = merge_lock(None, RUN, pipeline=PIPELINE, current={})
     assert merge_lock(once, RUN, pipeline=PIPELINE, current={}) == once
-    assert once.startswith(b"schema: '2.0'\nstages:\n  prepare:\n    cmd: c\n    deps:\n    - path: ")
+    assert once.startswith(
+        b"schema: '2.0'\nstages:\n  prepare:\n    cmd: c\n    deps:\n    - path: "
+    )
 
 
 def test_an_md5_of_digits_stays_a_string():
@@ -51,7 +53,7 @@ def test_an_md5_of_digits_stays_a_string():
 
 
 def test_data_that_changed_meanwhile_supersedes_the_run():
-    with pytest.raises(Superseded, match="a.csv is dddd"):
+    with pytest.raises(Superseded, match=r"a\.csv is dddd"):
         merged(None, current={"a.csv": D})
 
 
@@ -82,5 +84,5 @@ def test_no_lock_has_no_entries():
 
 
 def test_a_lock_that_is_none_is_refused():
-    with pytest.raises(InvalidLine, match="dvc.lock"):
+    with pytest.raises(InvalidLine, match=r"dvc\.lock"):
         read_lock(b"stages: 3")

@@ -1,6 +1,7 @@
 """Looks at what is in the bucket and makes events of the uploads that are complete.
 
-A notice and the periodic look of reconcile both come here, so that the same upload has the same event id.
+A notice and the periodic look of reconcile both come here, so that the same upload has the same
+event id.
 """
 
 import difflib
@@ -21,7 +22,9 @@ SETTLE = timedelta(seconds=1)
 """How long a file must be unchanged before it counts."""
 
 QUIET = timedelta(seconds=30)
-"""How long a directory must be unchanged where conveyor.yaml says nothing of when it is complete."""
+"""How long a directory must be unchanged where conveyor.yaml says nothing of when it is
+complete.
+"""
 
 Seen: TypeAlias = Mapping[str, tuple[str, datetime]]
 """What was there at the last look: key -> (etag, since when it has this etag)."""
@@ -29,9 +32,11 @@ Seen: TypeAlias = Mapping[str, tuple[str, datetime]]
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a look found: events of complete uploads, a sentence on each other key, and what was seen.
+    """What a look found: events of complete uploads, a sentence on each other key, and what was
+    seen.
 
-    ignored maps keys that nobody takes to what to do, waiting are those that are not complete yet; give seen to the next look.
+    ignored maps keys that nobody takes to what to do, waiting are those that are not complete yet;
+    give seen to the next look.
     """
 
     events: tuple[Event, ...] = ()
@@ -52,7 +57,8 @@ def look(  # noqa: PLR0913 - keyword-only, each a plain fact
 ) -> Look:
     """Return the events of all complete uploads below the prefix, as they are now.
 
-    Looking again gives the same events with the same ids. previous is `seen` of the last look, None at the first.
+    Looking again gives the same events with the same ids. previous is `seen` of the last look, None
+    at the first.
     """
     found = _Found(line)
     for ref in objects.list(prefix):
@@ -78,7 +84,8 @@ def look(  # noqa: PLR0913 - keyword-only, each a plain fact
 def upload_event(ref: ObjectRef, line: Line, commit: str) -> Event:
     """Return the event of an upload; commit is where conveyor.yaml is read.
 
-    Raises NotFound, saying what to write into conveyor.yaml, where no data set or model takes the key.
+    Raises NotFound, saying what to write into conveyor.yaml, where no data set or model takes the
+    key.
     """
     taker = line.taker(ref.key)
     if taker is None:

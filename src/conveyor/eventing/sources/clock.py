@@ -56,9 +56,7 @@ def ticks(cron: str, *, last: datetime | None, now: datetime, missed: str = "onc
     later than GRACE is missed. Where now lies before last, nothing is due. Raises InvalidLine
     for a broken cron.
     """
-    if last is None or now <= last:
-        return TickReport()
-    found = _between(cron, last, now)
+    found = _between(cron, last, now) if last is not None else []
     if not found:
         return TickReport()
     newest = found[-1]

@@ -83,7 +83,7 @@ def test_a_key_that_nobody_takes_is_told_with_what_to_do(objects, key, says):
     found = at(objects)
     assert found.events == ()
     assert says in found.ignored[key]
-    with pytest.raises(NotFound, match="rename it|conveyor.yaml"):
+    with pytest.raises(NotFound, match=r"rename it|conveyor\.yaml"):
         upload_event(replace(ref, key=key), LINE, "c")
 
 

@@ -1,0 +1,214 @@
+"""How long it takes to give a data set a version, beside the plainest script that does the same
+reading.
+
+python benchmarks/version.py [--mib 1024] [--rounds 3] [--pointers 2000] [--json]
+
+1. Read: one CSV file; the twin reads it once, with md5 and pyarrow's parser; ours also checks a
+Table Schema and takes statistics. Goal: at most 1.3 x the twin. Each reading is a process of its
+own, in turns. 2. Record: committing one pointer into a bare repository that holds 2 or 2,000 of
+them. Goal: as fast.
+
+The file is generated from a seed in a temporary folder and removed at the end.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from conveyor.data.git import GitHistory
+from conveyor.domain.events import new_event
+from conveyor.domain.payloads import ScheduleFired
+from conveyor.pointers import Pointer, dump_pointer
+
+SCHEMA = b"""
+fields:
+- {name: id, type: integer, constraints: {required: true, minimum: 0}}
+- {name: alcohol, type: number, constraints: {minimum: 0, maximum: 25}}
+- {name: acid, type: number, constraints: {minimum: 0}}
+- {name: density, type: number, constraints: {minimum: 0, maximum: 2}}
+- {name: colour, type: string, constraints: {enum: [red, white]}}
+- {name: quality, type: integer, constraints: {minimum: 0, maximum: 10}}
+"""
+
+TWIN = """
+import hashlib, sys
+from pyarrow import csv
+
+class Hashed:
+    closed = False
+
+    def __init__(self, file):
+        self.file, self.md5 = file, hashlib.md5(usedforsecurity=False)
+
+    def read(self, size):
+        chunk = self.file.read(size)
+        self.md5.update(chunk)
+        return chunk
+
+def work(path):
+    with open(path, "rb") as file:
+        source = Hashed(file)
+        rows = sum(batch.num_rows for batch in csv.open_csv(source))
+        return rows, source.md5.hexdigest()
+"""
+
+OURS = f"""
+import sys
+from conveyor.data.checks import check_csv
+from conveyor.data.schema import parse_schema
+
+def work(path):
+    with open(path, "rb") as file:
+        reading = check_csv(file, parse_schema({SCHEMA!r}))
+        assert not reading.findings, reading.findings
+        return reading.rows, reading.md5
+"""
+
+TIMED = """
+import json, resource, time
+started = time.perf_counter()
+answer = work(sys.argv[1])
+took = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"seconds": took, "mib": peak, "answer": answer}))
+"""
+
+
+def write_file(path: Path, mib: int) -> None:
+    """Write a CSV file of about that many MiB; ids rise, the other columns repeat every 200,000
+    rows.
+    """
+    dice = random.Random(20261121)  # noqa: S311 - data to measure with, no secret
+    tails = [
+        f",{dice.gauss(12, 1):.3f},{dice.random() * 2:.3f},{0.98 + dice.random() / 20:.5f},"
+        f"{dice.choice(['red', 'white'])},{dice.randint(3, 9)}\n"
+        for _ in range(200_000)
+    ]
+    number = 0
+    with path.open("w") as file:
+        file.write("id,alcohol,acid,density,colour,quality\n")
+        while file.tell() < mib * 2**20:
+            file.writelines(f"{number + place}{tail}" for place, tail in enumerate(tails))
+            number += len(tails)
+
+
+def read_once(program: str, path: Path) -> dict[str, object]:
+    """Run one reading in a process of its own; returns its seconds, peak memory and answer."""
+    command = [sys.executable, "-c", program + TIMED, str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def compare_reads(mib: int, rounds: int, folder: Path) -> dict[str, float]:
+    """Read the same file by both, in turns after one warm-up, and return medians and their
+    ratio.
+    """
+    path = folder / "wine.csv"
+    write_file(path, mib)
+    taken: dict[str, list[float]] = {"twin": [], "ours": []}
+    ratios, peak = [], 0.0
+    assert read_once(TWIN, path)["answer"] == read_once(OURS, path)["answer"]
+    for number in range(rounds):
+        order = (("twin", TWIN), ("ours", OURS))
+        for name, program in order if number % 2 == 0 else order[::-1]:
+            found = read_once(program, path)
+            taken[name].append(float(str(found["seconds"])))
+            peak = max(peak, float(str(found["mib"]))) if name == "ours" else peak
+        ratios.append(taken["ours"][-1] / taken["twin"][-1])
+    return {
+        "mib": path.stat().st_size / 2**20,
+        "twin_seconds": statistics.median(taken["twin"]),
+        "ours_seconds": statistics.median(taken["ours"]),
+        "ratio": statistics.median(ratios),
+        "ours_peak_mib": peak,
+    }
+
+
+def make_repository(path: Path, pointers: int) -> None:
+    """Make a bare repository whose main branch holds that many pointers."""
+    files = [
+        f"M 100644 inline data/{number // 100}/{number}.csv.dvc\ndata {len(body)}\n{body}"
+        for number in range(pointers)
+        if (
+            body := f'outs:\n- md5: "{number:032x}"\n  size: 1\n  hash: md5\n  path: {number}.csv\n'
+        )
+    ]
+    stream = (
+        "commit refs/heads/main\ncommitter T <t@t.example> 1750000000 +0000\ndata 5\nfirst\n"
+        + "\n".join(files)
+        + "\n"
+    )
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
+    subprocess.run(["git", "-C", path, "fast-import", "--quiet"], input=stream.encode(), check=True)
+
+
+def recorder(folder: Path, pointers: int) -> Callable[[int], float]:
+    """Return a function that records one more pointer and returns the seconds it took."""
+    remote = folder / f"{pointers}.git"
+    make_repository(remote, pointers)
+    history = GitHistory(str(remote), folder / f"{pointers}.cache")
+    history.head("main")
+
+    def record(number: int) -> float:
+        payload = ScheduleFired(schedule="bench", tick=str(number), commit="")
+        now = datetime.now(UTC)
+        event = new_event(payload, line="bench", event_id=f"bench-{number}", time=now)
+        pointer = dump_pointer(Pointer(path="wine.csv", md5=f"{number:032x}", size=number))
+        started = time.perf_counter()
+        history.record(
+            lambda _tree: {"data/wine.csv.dvc": pointer},
+            branch="main",
+            message=f"Version {number}",
+            because=event,
+        )
+        return time.perf_counter() - started
+
+    return record
+
+
+def compare_records(pointers: int, rounds: int, folder: Path) -> dict[str, float]:
+    """Record in a small and in a large repository in turns; returns medians and their ratio."""
+    small, large = recorder(folder, 2), recorder(folder, pointers)
+    small(0), large(0)
+    taken = [(small(number), large(number)) for number in range(1, rounds + 1)]
+    few, many = (statistics.median(times) for times in zip(*taken, strict=True))
+    return {"pointers": pointers, "few_seconds": few, "many_seconds": many, "ratio": many / few}
+
+
+def main() -> None:
+    """Measure both and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pointers", type=int, default=2000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as folder:
+        record = compare_records(options.pointers, max(options.rounds, 10), Path(folder))
+        read = compare_reads(options.mib, options.rounds, Path(folder))
+    if options.json:
+        print(json.dumps({"read": read, "record": record}))
+        return
+    print(f"one read of {read['mib']:.0f} MiB, median of {options.rounds}")
+    print(f"  twin: md5 and pyarrow's parser           {read['twin_seconds']:7.2f} s")
+    print(f"  ours: md5, schema checks and statistics  {read['ours_seconds']:7.2f} s")
+    print(f"  ratio {read['ratio']:.2f} (goal: at most 1.3), peak {read['ours_peak_mib']:.0f} MiB")
+    print("recording one pointer, median")
+    print(f"  in a repository with 2 pointers     {record['few_seconds'] * 1000:7.1f} ms")
+    print(
+        f"  in a repository with {options.pointers:5}          {record['many_seconds'] * 1000:7.1f} ms"
+    )
+    print(f"  ratio {record['ratio']:.2f} (goal: about 1)")
+
+
+if __name__ == "__main__":
+    main()

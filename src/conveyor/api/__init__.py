@@ -1,0 +1,1 @@
+"""What people and programs may ask of a line and tell it, over HTTP with a token."""

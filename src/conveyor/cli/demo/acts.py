@@ -1,0 +1,143 @@
+"""The six acts of the demo: what a line does for its users, told while it happens."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import urllib3
+from rich.console import Console
+from rich.markup import escape
+
+from conveyor.cli.demo.stage import Stage
+from conveyor.cli.demo.traffic import Traffic, question, read_rows
+from conveyor.errors import ConveyorError
+
+MODEL = "wine"
+ENDS = ("rollout.promoted", "rollout.rolledback", "model.rejected", "dataset.rejected")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Keep the copy, to look around in it afterwards.")
+def demo(*, keep: bool) -> None:
+    """Run the line on real data in front of your eyes (about a minute).
+
+    It plays in a copy of the example line and leaves your checkout as it is.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    folder = Path(tempfile.mkdtemp(prefix="conveyor-demo-"))
+    began = time.monotonic()
+    try:
+        with Stage(folder, console) as stage:
+            for number, act in enumerate(ACTS, 1):
+                title, *_ = (act.__doc__ or "").splitlines()
+                console.print(f"\n[bold cyan]Act {number}. {title}[/bold cyan]")
+                act(stage)
+    except ConveyorError as error:
+        raise click.ClickException(str(error)) from error
+    console.print(f"\n[bold]Six acts in {time.monotonic() - began:.0f} s.[/bold]")
+    console.print(BY_HAND.format(folder=escape(str(folder / "line"))), markup=False)
+    if not keep:
+        console.print("(without --keep the copy goes now)")
+        shutil.rmtree(folder)
+
+
+def first_data(stage: Stage) -> None:
+    """First data: twenty wines land in the bucket, and a model serves."""
+    stage.upload("first.csv")
+    _expect(stage, "rollout.promoted")
+    holdout = read_rows(stage.folder / "data" / "wine-holdout.csv")
+    answer = _ask(stage, holdout[0])
+    stage.say(f"the first prediction: cultivar {answer['outputs'][0]['data'][0]}")
+
+
+def better_data(stage: Stage) -> None:
+    """Better data arrives while requests flow: a canary, judged and promoted."""
+    with _traffic(stage) as traffic:
+        stage.upload("better.csv")
+        _expect(stage, "rollout.promoted")
+    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
+    if traffic.failed:
+        msg = f"{traffic.failed} requests failed during the rollout"
+        raise click.ClickException(msg)
+
+
+def broken_data(stage: Stage) -> None:
+    """Broken data: refused with the reasons, the branch stays as it was."""
+    before = stage.git("ls-remote", "conveyor", "refs/heads/main")
+    stage.upload("broken.csv")
+    _expect(stage, "dataset.rejected")
+    same = stage.git("ls-remote", "conveyor", "refs/heads/main") == before
+    stage.say(f"the branch is {'as it was' if same else 'CHANGED'}: {before[:12]}")
+
+
+def bad_commit(stage: Stage) -> None:
+    """A bad commit is pushed: the gate refuses its model and tells the pusher why."""
+    stage.edit_params("features: all", "features: [ash, magnesium]")
+    stage.push("Two features are enough")
+    _expect(stage, "model.rejected")
+
+
+def fails_live(stage: Stage) -> None:
+    """A model passes the gate and fails live: real requests have gaps, the hold-out rows have none."""
+    stage.edit_params("features: [ash, magnesium]", "features: all")
+    stage.edit_params("impute: true", "impute: false")
+    with _traffic(stage, gaps=0.5) as traffic:
+        stage.push("The imputer is never needed on the hold-out rows: drop it")
+        _expect(stage, "rollout.rolledback")
+    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
+
+
+def trace_back(stage: Stage) -> None:
+    """A prediction is traced back to the upload that caused it."""
+    answer = _ask(stage, read_rows(stage.folder / "data" / "wine-holdout.csv")[1])
+    prediction = answer["parameters"]["prediction_id"]
+    stage.say(f"$ conveyor trace {prediction}")
+    traced = stage.client.trace(prediction)
+    for kind, values in traced["facts"].items():
+        stage.say(f"{kind:>10}  {escape(', '.join(values))}")
+
+
+ACTS: tuple[Callable[[Stage], None], ...] = (
+    first_data,
+    better_data,
+    broken_data,
+    bad_commit,
+    fails_live,
+    trace_back,
+)
+
+BY_HAND = """
+By hand, in a line of your own:
+
+    conveyor init shop && cd shop      # a new line
+    conveyor up                        # leave it running; then, in another terminal:
+    conveyor put data/examples/first.csv shop/shop.csv --wait
+    conveyor status
+    conveyor predict shop --rows data/holdout.csv
+    git push conveyor main             # after you changed and committed something
+    conveyor trace shop@v1.0.0
+
+The copy of this demo: {folder}"""
+
+
+def _expect(stage: Stage, kind: str) -> None:
+    """Tell the story until it ends; raises ClickException when it ends otherwise than it should."""
+    event = stage.until(lambda event: any(end in event["type"] for end in ENDS))
+    if kind not in event["type"]:
+        msg = f"this act should end with {kind}, it ended with: {event['story']}"
+        raise click.ClickException(msg)
+
+
+def _traffic(stage: Stage, *, gaps: float = 0.0) -> Traffic:
+    return Traffic(stage.url, MODEL, stage.folder / "data" / "wine-holdout.csv", gaps=gaps)
+
+
+def _ask(stage: Stage, row: list[float]) -> Mapping[str, Any]:
+    address = f"{stage.url}/v2/models/{MODEL}/infer"
+    answer = urllib3.request("POST", address, json=question(list(row)))
+    return dict(answer.json())
+
