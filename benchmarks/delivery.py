@@ -2,12 +2,12 @@
 
 Run: python benchmarks/delivery.py [--events 20000] [--kills 30] [--fault NAME] [--json]
 
-A child composes the real broker, functions and SQLite ledger. The parent posts every event until it
-is acknowledged, 5 % of them twice; the stations answer 3 % of the deliveries with 503, half of them
-after the work was done; the child is killed with SIGKILL at random moments and started again. In the
-end each event must have had its effect exactly once. `--fault` breaks one guarantee on purpose, and
-the check must then fail. With `power-loss` (no fault) and `no-sync` each kill also takes away what
-was not synced.
+A child composes the real broker, functions and SQLite ledger. The parent posts every event until
+it is acknowledged, 5 % of them twice; the stations answer 3 % of the deliveries with 503, half of
+them after the work was done; the child is killed with SIGKILL at random moments and started again.
+In the end each event must have had its effect exactly once. `--fault` breaks one guarantee on
+purpose, and the check must then fail. With `power-loss` (no fault) and `no-sync` each kill also
+takes away what was not synced.
 """
 
 import argparse
@@ -172,7 +172,7 @@ def measure(events: int, kills: int, fault: str, *, seconds: float, seed: int = 
         poster = Poster(child.url, iter(numbers))
         poster.start()
         for _ in range(kills):
-            time.sleep(chance.uniform(0, 2 * seconds / kills))
+            time.sleep(chance.uniform(0.2, 1.8) * seconds / kills)
             child.kill()
             child.start()
         poster.join()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Clock:
 
 
 class World:
-    """The outside, where an effect is a row; it survives a kill and knows what was done by its key."""
+    """The outside, where an effect is a row; it survives a kill and knows by key what was done."""
 
     def __init__(self, path: Path, fault: str) -> None:
         self._lock = threading.Lock()
@@ -133,14 +133,24 @@ def flaky(function: Function) -> Callable[[Event], Reply]:
 class Disk(apsw.VFS):
     """Notes how far the write-ahead log was synced, so that the parent can cut off what was not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *pragmas: str) -> None:
         self.mark = os.open(folder / SYNCED, os.O_RDWR | os.O_CREAT, 0o600)
+        os.pwrite(self.mark, bytes(8), 0)
+        self._pragmas = (*tables.PRAGMAS, *pragmas)
         super().__init__("noting", "")
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
         """Open a file that is noted."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         return Noting(self.mark, path, flags)
+
+    def connect(self, path: Path, *, read_only: bool = False) -> Any:
+        """Open the broker's file on this disk."""
+        kind = apsw.SQLITE_OPEN_READONLY if read_only else _READ_WRITE_CREATE
+        connection = apsw.Connection(str(path), flags=kind, vfs="noting")
+        for pragma in () if read_only else self._pragmas:
+            connection.execute(pragma)
+        return connection
 
 
 class Noting(apsw.VFSFile):
@@ -164,22 +174,10 @@ class Noting(apsw.VFSFile):
 
 
 def connector(folder: Path, fault: str) -> tables.Connect:
-    """Return how the broker's file is opened: by the noting disk where power loss is simulated."""
-    if fault not in {"no-sync", "power-loss"}:
-        return tables.connect
-    disk = Disk(folder)
-    os.pwrite(disk.mark, bytes(8), 0)
-
-    def connect(path: Path, *, read_only: bool = False) -> Any:
-        kind = apsw.SQLITE_OPEN_READONLY if read_only else _READ_WRITE_CREATE
-        connection = apsw.Connection(str(path), flags=kind, vfs="noting")
-        if not read_only:
-            off = ("PRAGMA synchronous = OFF",) if fault == "no-sync" else ()
-            for pragma in (*tables.PRAGMAS, *off):
-                connection.execute(pragma)
-        return connection
-
-    return connect
+    """Return how the broker's file is opened: by a noting disk where power loss is simulated."""
+    if fault == "no-sync":
+        return Disk(folder, "PRAGMA synchronous = OFF").connect
+    return Disk(folder).connect if fault == "power-loss" else tables.connect
 
 
 def ingress(broker: Broker, deliveries: SqlDeliveries, keyring: Keyring, fault: str) -> Flask:
@@ -188,7 +186,7 @@ def ingress(broker: Broker, deliveries: SqlDeliveries, keyring: Keyring, fault: 
 
     def publish(event: Event) -> None:
         if fault == "ack-before-commit":
-            threading.Timer(0.05, broker.publish, (event,)).start()
+            threading.Timer(0.3, broker.publish, (event,)).start()
         else:
             broker.publish(event)
 
@@ -216,42 +214,54 @@ def republish(broker: Broker, deliveries: SqlDeliveries) -> None:
             broker.republish(event)
 
 
+class Line:
+    """Broker, ledger and functions, wired as one machine wires them."""
+
+    def __init__(self, folder: Path, fault: str) -> None:
+        self.keyring = Keyring({LINE: ["a secret of this benchmark"]})
+        self.deliveries = Forgetful(open_ledger(sqlite_url(folder / "ledger.db")), Clock())
+        self.deliveries.fault = fault
+        world = World(folder / "world.db", fault)
+        self.broker = Broker(
+            folder / "broker.db",
+            {
+                "version": flaky(self._function("version", version)),
+                "build": flaky(self._function("build", build_on(world, fault))),
+            },
+            dead_letter=self._bury,
+            triggers=TRIGGERS,
+            settings=DeliverySettings(
+                delay=timedelta(milliseconds=50), ceiling=timedelta(seconds=1), lease=LEASE
+            ),
+            connect=connector(folder, fault),
+            workers=4,
+        )
+
+    def _function(self, name: str, station: Callable[[Event], tuple[Event, ...]]) -> Function:
+        return Function(
+            name,
+            station,
+            deliveries=self.deliveries,
+            publish=self._publish,
+            keyring=self.keyring,
+            lease=LEASE,
+        )
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        self.broker.publish_answers(events)
+
+    def _bury(self, event: Event, station: str, code: int, reason: str) -> None:
+        self.deliveries.bury(event, station, reason=reason, code=code)
+
+
 def main(folder: Path, port: int, fault: str) -> None:
     """Compose the line and serve until killed, or until the parent is gone."""
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    keyring = Keyring({LINE: ["a secret of this benchmark"]})
-    deliveries = Forgetful(open_ledger(sqlite_url(folder / "ledger.db")), Clock())
-    deliveries.fault = fault
-    stations = {"version": version, "build": build_on(World(folder / "world.db", fault), fault)}
-    waiting: list[Broker] = []
-    functions = {
-        name: Function(
-            name,
-            station,
-            deliveries=deliveries,
-            publish=lambda events: waiting[0].publish_answers(events),
-            keyring=keyring,
-            lease=LEASE,
-        )
-        for name, station in stations.items()
-    }
-    broker = Broker(
-        folder / "broker.db",
-        {name: flaky(function) for name, function in functions.items()},
-        dead_letter=lambda event, station, code, reason: deliveries.bury(
-            event, station, reason=reason, code=code
-        ),
-        triggers=TRIGGERS,
-        settings=DeliverySettings(
-            delay=timedelta(milliseconds=50), ceiling=timedelta(seconds=1), lease=LEASE
-        ),
-        connect=connector(folder, fault),
-        workers=4,
-    )
-    waiting.append(broker)
-    broker.start()
-    threading.Thread(target=republish, args=(broker, deliveries), daemon=True).start()
-    app = ingress(broker, deliveries, keyring, fault)
+    line = Line(folder, fault)
+    line.broker.start()
+    again = threading.Thread(target=republish, args=(line.broker, line.deliveries), daemon=True)
+    again.start()
+    app = ingress(line.broker, line.deliveries, line.keyring, fault)
     waitress.serve(app, host="127.0.0.1", port=port, threads=8, _quiet=True)
 
 

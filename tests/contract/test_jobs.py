@@ -50,7 +50,7 @@ class LocalWorker:
         self.jobs.start()
 
     def finish(self, key: str) -> None:
-        wait_for(lambda: (self.state / f"jobs/{key}/work/job.py").exists())
+        wait_for((self.state / f"jobs/{key}/work/job.py").exists)
         (self.state / f"jobs/{key}/work/go").touch()
         wait_for(lambda: self.jobs.result(key) is not None)
 

@@ -19,6 +19,7 @@ if [ ! -x {python} ]; then
 fi
 exec {python} -P -m conveyor.data.hook {when} --branch {branch} --state {state} --url {url}
 """
+_BEGUN = {"refs", "objects", "config", "config.lock", "HEAD.lock", "branches"}
 _MAX_PUSH_BYTES = 2 * 2**30
 _HOOKS = {
     "pre": ("pre-receive", "run `conveyor up` with the Python you have, then push again", 1),
@@ -42,13 +43,11 @@ class RepositorySettings:
 
 
 def create_repository(path: Path, *, settings: RepositorySettings) -> Path:
-    """Make the bare repository with its hooks, or bring one that is there up to date; returns
-    its path.
+    """Make the bare repository with its hooks, or update the one that is there; returns its path.
 
     Raises Conflict where something else is at the path.
     """
-    head = path / "HEAD"
-    if path.exists() and not head.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not _is_ours(path):
         raise Conflict(f"{path} is no bare Git repository; move it, or give another state folder")
     path.mkdir(parents=True, exist_ok=True)
     git = Git(directory=path)
@@ -61,21 +60,31 @@ def create_repository(path: Path, *, settings: RepositorySettings) -> Path:
         ("core.logAllRefUpdates", "true"),
     ):
         git.run("config", name, value)
-    for when, (name, consequence, code) in _HOOKS.items():
-        _write_hook(
-            path / "hooks" / name,
-            _SCRIPT.format(
-                engine=ENGINE,
-                python=shlex.quote(str(settings.python)),
-                gone=shlex.quote(f"conveyor: {settings.python} is gone: {consequence}"),
-                code=code,
-                when=when,
-                branch=shlex.quote(settings.branch),
-                state=shlex.quote(str(settings.state_dir.resolve())),
-                url=shlex.quote(settings.url),
-            ),
-        )
+    for when, (name, _, _) in _HOOKS.items():
+        _write_hook(path / "hooks" / name, _script(when, settings))
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder is empty, a repository, or one that we were killed while making."""
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()}
+    return "HEAD" in names or names <= _BEGUN
+
+
+def _script(when: str, settings: RepositorySettings) -> str:
+    _, consequence, code = _HOOKS[when]
+    return _SCRIPT.format(
+        engine=ENGINE,
+        python=shlex.quote(str(settings.python)),
+        gone=shlex.quote(f"conveyor: {settings.python} is gone: {consequence}"),
+        code=code,
+        when=when,
+        branch=shlex.quote(settings.branch),
+        state=shlex.quote(str(settings.state_dir.resolve())),
+        url=shlex.quote(settings.url),
+    )
 
 
 def _write_hook(path: Path, script: str) -> None:

@@ -1,5 +1,1 @@
-"""The whole line on one machine: the composition root behind `conveyor up`."""
-
-from conveyor.embedded.engine import Engine, run
-
-__all__ = ["Engine", "run"]
+"""The whole line on one machine: the composition root behind `conveyor up` (`engine.run`)."""

@@ -35,7 +35,7 @@ from conveyor.embedded.watch import Watcher
 from conveyor.embedded.web import WebServer, by_path
 from conveyor.errors import NotFound, Rejected
 from conveyor.eventing.broker import Broker
-from conveyor.functions import Function
+from conveyor.functions import Function, Station
 from conveyor.jobs.local import LocalJobs
 from conveyor.jobs.results import finished_event
 from conveyor.ledger.database import open_ledger, sqlite_url
@@ -213,7 +213,7 @@ class Engine:
             rollouts=self._rollouts,
             branch=self.line.git.branch,
         )
-        stations = {
+        stations: dict[str, Station] = {
             "receive": partial(receive, arrivals=self._arrivals),
             "version": partial(
                 version,
@@ -258,7 +258,7 @@ class Engine:
             settings=self.settings.delivery,
         )
 
-    def _function(self, name: str, station: Callable[[Event], tuple[Event, ...]]) -> Function:
+    def _function(self, name: str, station: Station) -> Function:
         return Function(
             name,
             station,

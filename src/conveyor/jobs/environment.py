@@ -57,6 +57,8 @@ class Environments:
         listing.write_text(requirements, encoding="utf-8")
         python = str(folder / "bin" / "python")
         install = ["pip", "install", "--python", python, "--only-binary", ":all:"]
+        # Runs may not write here: what is not compiled now would be compiled anew in each of them.
+        install.append("--compile-bytecode")
         self._uv(["venv", "--python", str(self._python), str(folder)], log, stop)
         self._uv([*install, "--requirements", str(listing)], log, stop)
 

@@ -36,6 +36,7 @@ _SYSTEM = (
     "/etc/ssl",
     "/proc",
     "/sys/devices/system",
+    "/sys/fs/cgroup",
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108  a mount point, private to the run

@@ -120,7 +120,7 @@ class ServeProcess:
 
     def stop(self) -> None:
         """End it: what it is answering is finished, its evidence sent; then it is gone."""
-        self._popen.kill()
+        self._popen.terminate()
         try:
             self._popen.wait(STOP_GRACE)
         except subprocess.TimeoutExpired:

@@ -62,7 +62,7 @@ class Slot:
         with self._guard:
             unused = time.monotonic() - self._last_used
             due = self._retired or unused > self.place.idle
-            if not anyway and not due:
+            if not anyway and (self._in_flight or not due):
                 return None
             process, self._process = self._process, None
             return process

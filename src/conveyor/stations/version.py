@@ -35,7 +35,8 @@ def version(
     dataset = _declared(line, upload)
     tree = history.tree(upload.commit)
     ref = _reference(upload)
-    reading = datasets.read_once(ref, schema=tree.read(dataset.schema) if dataset.schema else None)
+    schema = tree.read(dataset.schema) if dataset.schema else None
+    reading = datasets.read_once(ref, schema=schema, schema_file=dataset.schema or "")
     before = _pointer(history.tree(history.head(line.branch)), dataset.pointer)
     verdict = judge_reading(
         reading, previous_rows=before.rows if before else None, shrink=dataset.shrink

@@ -191,3 +191,9 @@ def test_a_place_with_something_else_in_it_is_a_conflict(tmp_path):
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(Conflict, match="no bare Git repository"):
         create_repository(tmp_path, settings=settings(tmp_path))
+
+
+def test_a_repository_that_was_being_made_when_the_engine_died_is_made(tmp_path):
+    (tmp_path / "line.git" / "refs").mkdir(parents=True)
+    path = create_repository(tmp_path / "line.git", settings=settings(tmp_path))
+    assert (path / "HEAD").read_text() == "ref: refs/heads/main\n"

@@ -43,18 +43,19 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     objects = MemoryObjects()
     state = tmp_path / "state"
-    made: list[Bench] = []
+    told: list[Callable[[JobResult], None]] = []
     jobs = LocalJobs(
         state,
         objects,
         lambda _commit, folder: folder.mkdir(exist_ok=True),
         python=Path(sys.executable),
-        on_finished=lambda result: made[0].tell(result),
+        on_finished=lambda result: told[0](result),
         settings={},
     )
-    made.append(Bench(jobs, objects, state))
+    made = Bench(jobs, objects, state)
+    told.append(made.tell)
     jobs.start()
-    yield made[0]
+    yield made
     jobs.stop()
 
 

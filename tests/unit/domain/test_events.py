@@ -30,7 +30,9 @@ def test_parts_that_concatenate_alike_have_different_digests():
 
 
 def test_named_values_have_one_digest_in_any_order():
-    assert digest_pairs("k", [("a", "1"), ("b", "2")]) == digest_pairs("k", [("b", "2"), ("a", "1")])
+    assert digest_pairs("k", [("a", "1"), ("b", "2")]) == digest_pairs(
+        "k", [("b", "2"), ("a", "1")]
+    )
 
 
 def test_a_repeated_answer_has_the_same_id():

@@ -40,7 +40,7 @@ def test_the_schema_keeps_leading_zeros(read):
     ("text", "schema", "says"),
     [
         ("", None, "cannot be read as CSV"),
-        (b"a,b\n\xff\xfe\x00,1\n", None, "not UTF-8"),
+        (b"a,b\n\xff\xfe\x00,1\n", None, "are not UTF-8"),
         ("a\nred\n", "fields: [{name: a, type: integer}]", "cannot be read as CSV"),
         ("a\n1\n", "{", "schema"),
         ("a\n1\n", "[]", "schema"),

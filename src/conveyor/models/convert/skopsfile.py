@@ -1,8 +1,11 @@
 """Loads a scikit-learn model from a skops file without trusting it."""
 
 import re
+import struct
+import tokenize
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +72,8 @@ def load(path: Path) -> Loaded:
 _BROKEN = (
     *(UnsupportedTypeException, UntrustedTypesFoundException, zipfile.BadZipFile, OSError),
     *(KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError),
-    *(NotImplementedError, RecursionError, EOFError),
+    *(NotImplementedError, RecursionError, EOFError, SyntaxError, OverflowError),
+    *(tokenize.TokenError, struct.error, zlib.error),
 )
 """What reading a broken or hostile archive raises."""
 

@@ -59,7 +59,8 @@ class _PlainNumbers:
 def translate(estimator: Any, layout: Layout) -> bytes:
     """Return the ONNX of an estimator; raises Rejected naming what cannot be converted.
 
-    The same estimator gives the same bytes in every process.
+    The same estimator gives the same bytes in every process; a second conversion in one process
+    may name its nodes otherwise (skl2onnx counts), which is why each has a process of its own.
     """
     for part in parts(estimator):
         # It only shapes the output of transform(), which no model is served by.

@@ -1,0 +1,265 @@
+"""Everything that a client may ask of a line or tell it, the same over both engines."""
+
+import codecs
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from conveyor.api import board, following, shapes
+from conveyor.api.doors import Door, publish_all
+from conveyor.api.inbox import Inbox, checked_key
+from conveyor.domain.events import Event, new_event
+from conveyor.domain.identity import digest
+from conveyor.domain.line import Line
+from conveyor.domain.payloads import JobFinished, RolloutRequested
+from conveyor.domain.versions import Registry
+from conveyor.errors import Conflict, NotFound, Rejected
+from conveyor.ledger.journal import Journal
+from conveyor.ledger.trace import Trace
+from conveyor.ports import (
+    Deliveries,
+    EvidenceStore,
+    History,
+    Jobs,
+    Lines,
+    Objects,
+    Rollouts,
+    Services,
+)
+from conveyor.stations.commands import ACTIONS
+
+MAX_WAIT = timedelta(seconds=30)
+"""The longest that a long poll holds a thread of the server."""
+
+RECENT_RUNS = 50
+
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_MAX_NAME = 200
+_POLL = 0.2
+
+
+def _nothing() -> None:
+    """Look nowhere: there is no watcher to wake."""
+
+
+def _no_problems() -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """The reading side of a line and its commands; keyword arguments are ports.
+
+    branch is where the line is read; republish hands an event to the broker although it was given
+    up there; read_log returns (bytes, next position) of a run's output; look wakes the looks at
+    bucket and repository; problems tells what the engine itself complains about.
+    """
+
+    branch: str
+    door: Door
+    history: History
+    lines: Lines
+    objects: Objects
+    inbox: Inbox
+    jobs: Jobs
+    services: Services
+    rollouts: Rollouts
+    evidence: EvidenceStore
+    deliveries: Deliveries
+    journal: Journal
+    tracer: Trace
+    republish: Callable[[Event], None]
+    read_log: Callable[[str, int], tuple[bytes, int]]
+    look: Callable[[], None] = _nothing
+    problems: Callable[[], Sequence[str]] = _no_problems
+    started: datetime | None = None
+    _began: float = field(default_factory=time.monotonic)
+
+    def status(self) -> dict[str, Any]:
+        """Return the board: where each thing of the line is, since when, what it waits for."""
+        return board.read(self, uptime=time.monotonic() - self._began)
+
+    def events(
+        self,
+        after: int,
+        limit: int,
+        *,
+        types: Iterable[str] = (),
+        correlation: str = "",
+        wait: timedelta = timedelta(0),
+    ) -> dict[str, Any]:
+        """Return stored events behind a sequence number, oldest first; waits that long for one.
+
+        after -1 gives the newest.
+        """
+        if after < 0:
+            found = self.journal.latest(limit, types=types)[::-1]
+        else:
+            found = self.journal.events(
+                after, limit, types=types, correlation=correlation, wait=min(wait, MAX_WAIT)
+            )
+        last = found[-1].sequence if found else max(after, 0)
+        return {"events": [shapes.entry(each) for each in found], "next": last}
+
+    def trace(self, name: str) -> dict[str, Any]:
+        """Return where a thing came from and what came of it; raises NotFound."""
+        return shapes.trace(self.tracer.trace(name))
+
+    def rollouts_of(self, model: str | None) -> list[dict[str, Any]]:
+        """Return all rollouts, newest first, with their decisions and what they wait for."""
+        return [
+            {
+                **shapes.rollout(rollout),
+                "waits": board.waits(self, rollout),
+                "decisions": [shapes.decision(each) for each in decisions],
+            }
+            for rollout, decisions in self.rollouts.history(model)
+        ]
+
+    def command(self, model: str, action: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Store a person's command to the judge; asked has by, and may have reason and release.
+
+        Raises what is wrong with it as far as it can be seen now: NotFound, Conflict or Rejected.
+        """
+        self._check_command(model, action, asked.get("release"))
+        by = asked.get("by", "").strip()
+        if not by or len(by) > _MAX_NAME:
+            msg = f'a command needs the name of who gives it, e.g. {{"by": "anna"}}, got {by!r}'
+            raise Rejected(msg)
+        command = asked.get("command") or uuid.uuid4().hex
+        payload = RolloutRequested(
+            model=model,
+            action=action,
+            command=command,
+            by=by,
+            reason=asked.get("reason"),
+            release=asked.get("release"),
+        )
+        identity = digest("command", model, action, command)
+        event = new_event(
+            payload, line=self.door.line, event_id=identity, time=self.door.clock.now()
+        )
+        self.door.enter(event)
+        return {"event": identity, "command": command}
+
+    def _check_command(self, model: str, action: str, release: str | None) -> None:
+        if action not in ACTIONS:
+            msg = f"unknown action {action!r}; known: {', '.join(ACTIONS)}"
+            raise Rejected(msg)
+        registry = Registry.of(model, self.history.tags())
+        if model not in self.line().models and not registry.releases:
+            msg = f"the line has no model {model!r}; it has: {', '.join(self.line().models)}"
+            raise NotFound(msg)
+        if release is not None:
+            if action != "rollback":
+                msg = f"only rollback takes a release, not {action}"
+                raise Rejected(msg)
+            registry.find(release)
+        if action != "rollback" and self.rollouts.current(model) is None:
+            msg = f"{model} has no open rollout to {action}"
+            raise Conflict(msg)
+
+    def releases(self, model: str | None) -> list[dict[str, Any]]:
+        """Return all releases, the newest version first, by model."""
+        tags = self.history.tags()
+        models = {tag.name.split("@")[0] for tag in tags if "@" in tag.name}
+        registries = [Registry.of(name, tags) for name in sorted(models) if model in {None, name}]
+        return [
+            shapes.release(made, registry)
+            for registry in registries
+            for made in reversed(registry.releases)
+        ]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return jobs that run, then those that ended lately, the newest first."""
+        running = [shapes.job(job) for job in self.jobs.running()]
+        ended = [
+            {
+                **{name: entry.event.data.get(name) for name in ("key", "owner", "state")},
+                "kind": entry.event.data.get("job"),
+                "ended": shapes.moment(entry.stored),
+            }
+            for entry in self.journal.latest(RECENT_RUNS, types=[JobFinished.event_type()])
+        ]
+        return [*running, *ended]
+
+    def run_log(self, key: str, after: int, wait: timedelta) -> dict[str, Any]:
+        """Return a run's output behind a position (bytes); waits for more while it runs.
+
+        key may be cut to its first characters. done says that nothing more will come.
+        """
+        key = self._run(key)
+        end = time.monotonic() + min(wait, MAX_WAIT).total_seconds()
+        while True:
+            done = all(job.key != key for job in self.jobs.running())
+            chunk, _ = self.read_log(key, after)
+            if chunk or done or time.monotonic() >= end:
+                text, taken = _decode(chunk, final=done)
+                return {"run": key, "text": text, "next": after + taken, "done": done and not chunk}
+            time.sleep(_POLL)
+
+    def _run(self, key: str) -> str:
+        if _RUN.fullmatch(key) is None:
+            msg = f"{key[:_MAX_NAME]!r} is no key of a run; list them with `conveyor logs`"
+            raise NotFound(msg)
+        known = {str(run["key"]) for run in self.runs()}
+        alike = sorted(name for name in known if name.startswith(key))
+        if key in known or not alike:
+            if key not in known and self.jobs.result(key) is None:
+                msg = f"there is no run {key!r}; list them with `conveyor logs`"
+                raise NotFound(msg)
+            return key
+        if len(alike) > 1:
+            msg = f"{key!r} begins several runs: {', '.join(alike[:5])}; give more of it"
+            raise NotFound(msg)
+        return alike[0]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Return what was given up, newest first, each with the reason."""
+        return [shapes.dead_letter(letter) for letter in self.deliveries.dead()]
+
+    def replay(self, event_id: str, station: str | None) -> dict[str, Any]:
+        """Deliver a dead letter again, with its own id; raises NotFound when none is dead."""
+        whole = self.journal.event(event_id).event.id
+        revived = self.deliveries.revive(whole, station)
+        return {"event": whole, "published": publish_all(revived, self.republish)}
+
+    def reconcile(self) -> dict[str, Any]:
+        """Look at bucket and repository now, and publish again what is owed."""
+        self.look()
+        owed = self.deliveries.owed(before=self.door.clock.now())
+        return {"published": publish_all(owed, self.republish)}
+
+    def upload(self, key: str, body: BinaryIO, size: int) -> dict[str, Any]:
+        """Take an upload; after says behind which event its own will come, taker who takes it."""
+        taker = self.line().taker(checked_key(key))
+        after = self.journal.sequence()
+        self.inbox.put(key, body, size)
+        self.look()
+        return {"key": key, "size": size, "after": after, "taker": taker.name if taker else None}
+
+    def pushed(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a Git hook's notice of a push and look at the repository."""
+        new = self.door.pushed(body)
+        self.look()
+        return {"accepted": int(new), "known": int(not new)}
+
+    def follow(self, name: str, after: int, wait: timedelta) -> dict[str, Any]:
+        """Return the story of what a commit or event leads to, as `following.follow` does."""
+        return following.follow(self, name, after, wait=min(wait, MAX_WAIT))
+
+    def line(self) -> Line:
+        """Return the line as declared at the branch's head; raises NotFound before a push."""
+        return self.lines.at(self.history.head(self.branch))
+
+
+def _decode(chunk: bytes, *, final: bool) -> tuple[str, int]:
+    """Return whole characters of a chunk and how many bytes they took."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(chunk, final=final)
+    left = len(decoder.getstate()[0])
+    return text, len(chunk) - left

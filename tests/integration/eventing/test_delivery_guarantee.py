@@ -1,0 +1,45 @@
+"""No event is lost and none takes effect twice while the line is killed; each broken guarantee is seen."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[3] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def delivery():
+    spec = importlib.util.spec_from_file_location("delivery", FOLDER / "delivery.py")
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look their module up.
+    sys.modules["delivery"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["delivery"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["none", "power-loss"])
+def test_each_event_takes_effect_exactly_once_over_three_kills(delivery, loss):
+    outcome = delivery.measure(500, 3, loss, seconds=2)
+    assert (outcome.lost, outcome.twice, outcome.dead) == (0, 0, 0)
+    assert outcome.posted > 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "kills", "seen"),
+    [
+        ("ack-before-commit", 1, "lost"),
+        ("no-sync", 1, "lost"),
+        ("no-outbox", 0, "lost"),
+        ("concatenated-ids", 0, "lost"),
+        ("no-inbox", 0, "twice"),
+    ],
+)
+def test_each_broken_guarantee_turns_the_check_red(delivery, fault, kills, seen):
+    outcome = delivery.measure(400, kills, fault, seconds=0.6)
+    assert getattr(outcome, seen) > 0
+    assert not outcome.sound

@@ -1,0 +1,152 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
+from conveyor.data.memory_history import MemoryHistory, MemoryLines
+from conveyor.domain.checks import Finding, Reading
+from conveyor.domain.events import Event, new_event
+from conveyor.domain.line import Dataset, Line, Model
+from conveyor.domain.objects import dvc_object, refused_key
+from conveyor.domain.payloads import (
+    DatasetRejected,
+    DatasetUploaded,
+    DatasetVersioned,
+    ModelUploaded,
+    ModelVersioned,
+)
+from conveyor.errors import Superseded
+from conveyor.pointers import read_pointer
+from conveyor.stations.version import version
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ROWS = b"a,b\n1,2\n3,4\n"
+WINE = Dataset(name="wine", upload="wine/wine.csv", path="data/wine.csv", owner="a@shop.example")
+
+
+class World:
+    """The ports of the station, in memory, and uploads as a user makes them."""
+
+    def __init__(self, *, versioned: bool = True, dataset: Dataset = WINE) -> None:
+        self.objects = MemoryObjects(versioned=versioned)
+        self.datasets = MemoryDatasets(self.objects)
+        self.history = MemoryHistory()
+        self.history.push({"conveyor.yaml": b"line: shop"})
+        models = {"tea": Model(name="tea", upload="tea.onnx")}
+        line = Line(name="shop", data={dataset.name: dataset}, models=models)
+        self.lines = MemoryLines(line)
+
+    def uploaded(self, body: bytes, key: str = WINE.upload) -> Event:
+        ref = self.objects.upload(key, body)
+        facts = {
+            "bucket": ref.bucket,
+            "key": key,
+            "version": ref.version,
+            "etag": ref.etag,
+            "size": ref.size,
+            "modified": ref.modified.isoformat(),
+            "commit": self.history.head("main"),
+        }
+        payload = (
+            ModelUploaded(model="tea", **facts)
+            if key.endswith(".onnx")
+            else DatasetUploaded(dataset="wine", **facts)
+        )
+        return new_event(payload, line="shop", event_id=f"u{ref.version}{ref.etag}", time=NOW)
+
+    def run(self, event: Event) -> tuple[Event, ...]:
+        return version(
+            event,
+            history=self.history,
+            lines=self.lines,
+            objects=self.objects,
+            datasets=self.datasets,
+        )
+
+    def pointer(self) -> object:
+        return read_pointer(self.history.tree(self.history.head("main")).read("data/wine.csv.dvc"))
+
+    def commits(self) -> int:
+        return len(self.history.commits)
+
+
+def test_good_data_gets_a_pointer_with_its_verdict_and_its_bytes_are_kept():
+    world = World()
+    event = world.uploaded(ROWS)
+    (answer,) = world.run(event)
+    made = DatasetVersioned.from_event(answer)
+    pointer = world.pointer()
+    assert (pointer.md5, pointer.rows, pointer.owner) == (made.md5, 2, "a@shop.example")
+    assert world.objects.read(dvc_object(made.md5)) == ROWS
+    assert json.loads(world.objects.read(made.verdict))["accepted"] is True
+    assert made.commit == world.history.head("main")
+
+
+def test_a_repeated_upload_makes_one_commit():
+    world = World()
+    event = world.uploaded(ROWS)
+    first, second = world.run(event), world.run(event)
+    assert first == second
+    assert world.commits() == 2
+
+
+def test_refused_data_leaves_the_branch_and_keeps_bytes_and_reason():
+    world = World()
+    event = world.uploaded(ROWS)
+    world.datasets.prepared[WINE.upload] = Reading(
+        md5="0" * 32,
+        size=1,
+        rows=2,
+        findings=(Finding(check="type", where="a", message="a is text"),),
+    )
+    (answer,) = world.run(event)
+    refused = DatasetRejected.from_event(answer)
+    assert refused.reasons == ["a is text"]
+    assert world.commits() == 1
+    assert world.objects.read(refused_key(event.id)) == ROWS
+    assert json.loads(world.objects.read(refused.verdict))["findings"][0]["where"] == "a"
+
+
+def test_a_version_that_lost_most_rows_is_refused_against_the_pointer_before():
+    world = World()
+    world.run(world.uploaded(b"a\n" + b"1\n" * 10))
+    (answer,) = world.run(world.uploaded(b"a\n1\n"))
+    assert "1 rows" in DatasetRejected.from_event(answer).reasons[0]
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_an_overwritten_upload_gives_way_to_the_newer_one(versioned):
+    world = World(versioned=versioned)
+    older = world.uploaded(ROWS)
+    newer = world.uploaded(ROWS + b"5,6\n")
+    with pytest.raises(Superseded):
+        world.run(older)
+    (answer,) = world.run(newer)
+    assert DatasetVersioned.from_event(answer).rows == 3
+    assert world.commits() == 2
+
+
+def test_a_data_set_that_is_declared_no_more_is_superseded():
+    world = World()
+    event = world.uploaded(ROWS)
+    world.lines.line = Line(name="shop")
+    with pytest.raises(Superseded, match="no data set"):
+        world.run(event)
+
+
+def test_without_a_copy_the_pointer_pins_the_buckets_own_version():
+    world = World(dataset=Dataset(name="wine", upload=WINE.upload, path=WINE.path, copy=False))
+    (answer,) = world.run(world.uploaded(ROWS))
+    md5 = DatasetVersioned.from_event(answer).md5
+    assert world.pointer().source.version == "1"
+    assert dvc_object(md5) not in world.objects.stored
+
+
+def test_a_ready_made_model_is_stored_by_digest_and_pinned():
+    world = World()
+    (answer,) = world.run(world.uploaded(b"onnx", key="tea.onnx"))
+    made = ModelVersioned.from_event(answer)
+    assert world.objects.read(made.source) == b"onnx"
+    tree = world.history.tree(made.commit)
+    assert read_pointer(tree.read("models/tea.onnx.dvc")).md5 == made.md5
