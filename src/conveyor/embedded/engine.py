@@ -164,6 +164,7 @@ class Engine:
         self._history = GitHistory(
             str(self._repository),
             self._state.path / "git",
+            environment=self.settings.environment,
             settings=GitSettings(base=self.line.git.branch),
         )
         self._lines = GitLines(self._history)

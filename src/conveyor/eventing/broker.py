@@ -82,8 +82,9 @@ class Broker:
             station.stop()
         for station in self._stations.values():
             station.join(deadline)
-        if self._store is not None:
-            self._store.close()
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
     def publish(self, event: Event) -> None:
         """Store an event for the stations it wakes; returns once it is durable; drops a duplicate.
@@ -174,6 +175,6 @@ class Broker:
 
     def _opened(self) -> Store:
         if self._store is None:
-            msg = "the broker was never started: publish again when it runs"
+            msg = "the broker does not run: publish again when it does"
             raise Unavailable(msg)
         return self._store

@@ -1,4 +1,4 @@
-"""No event is lost and none takes effect twice while the line is killed; each broken guarantee is seen."""
+"""While the line is killed no event is lost or takes effect twice; what breaks that is seen."""
 
 import importlib.util
 import sys

@@ -43,17 +43,20 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     objects = MemoryObjects()
     state = tmp_path / "state"
-    told: list[Callable[[JobResult], None]] = []
+    made: Bench
+
+    def tell(result: JobResult) -> None:
+        made.tell(result)
+
     jobs = LocalJobs(
         state,
         objects,
         lambda _commit, folder: folder.mkdir(exist_ok=True),
         python=Path(sys.executable),
-        on_finished=lambda result: told[0](result),
+        on_finished=tell,
         settings={},
     )
     made = Bench(jobs, objects, state)
-    told.append(made.tell)
     jobs.start()
     yield made
     jobs.stop()

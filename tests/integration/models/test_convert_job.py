@@ -174,5 +174,6 @@ def test_an_onnx_that_asks_for_all_memory_is_rejected_and_the_line_goes_on(desk)
     bomb = helper.make_model(body, opset_imports=opsets, ir_version=10)
     rejected = desk.convert(bomb.SerializeToString())
     assert rejected.type == "dev.conveyor.model.rejected.v1"
-    assert "memory" in rejected.data["reason"] or "allocate" in rejected.data["reason"], rejected.data["reason"]
+    reason = rejected.data["reason"]
+    assert "memory" in reason or "allocate" in reason, reason
     assert desk.convert(wine()).type == "dev.conveyor.model.converted.v1"
