@@ -79,9 +79,11 @@ class Forgetful(SqlDeliveries):
         """Without an inbox every delivery looks new."""
         return None if self.fault == "no-inbox" else super().begin(event, station, lease=lease)
 
-    def finish(self, event: Event, station: str, answers: Iterable[Event]) -> None:
+    def finish(
+        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+    ) -> None:
         """Without an outbox "done" is remembered, but not what was answered."""
-        super().finish(event, station, () if self.fault == "no-outbox" else answers)
+        super().finish(event, station, () if self.fault == "no-outbox" else answers, note=note)
 
 
 def version(event: Event) -> tuple[Event, ...]:

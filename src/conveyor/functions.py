@@ -8,7 +8,14 @@ from flask import Flask, Response, request
 
 from conveyor.codec import LINE, Keyring, Reply, check_publishable, decode, encode, to_json
 from conveyor.domain.events import MAX_EVENT_BYTES, Event
-from conveyor.errors import Busy, ConveyorError, InvalidEvent, Unauthorized, Unavailable
+from conveyor.errors import (
+    Busy,
+    ConveyorError,
+    InvalidEvent,
+    Superseded,
+    Unauthorized,
+    Unavailable,
+)
 from conveyor.ports import Deliveries
 
 __all__ = ["Function", "Reply", "http_app", "status_of"]
@@ -85,6 +92,11 @@ class Function:
         try:
             answers = tuple(self._sign(answer) for answer in self._station(event))
             self._deliveries.finish(event, self.name, answers)
+        except Superseded as newer:
+            # Nothing went wrong: what made this work pointless has an event of its own.
+            log.info("%s: event %s: %s", self.name, event.id, newer)
+            self._deliveries.finish(event, self.name, (), note=f"superseded: {newer}")
+            return ()
         except Exception as error:
             # The lease goes back at once, so that the next attempt need not wait for its end.
             self._deliveries.fail(event, self.name, f"{type(error).__name__}: {error}")

@@ -352,8 +352,13 @@ class Deliveries(Protocol):
         """
         ...
 
-    def finish(self, event: Event, station: str, answers: Iterable[Event]) -> None:
-        """Store the answers (as `store` does) and mark the delivery done, in one transaction."""
+    def finish(
+        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+    ) -> None:
+        """Store the answers (as `store` does) and mark the delivery done, in one transaction.
+
+        note says why it ended as it did, where that needs a word (superseded, say).
+        """
         ...
 
     def fail(self, event: Event, station: str, reason: str) -> None:

@@ -19,7 +19,7 @@ from conveyor.errors import (
     Unauthorized,
     Unavailable,
 )
-from conveyor.functions import Function, http_app, status_of
+from conveyor.functions import Function, Reply, http_app, status_of
 from conveyor.ledger.memory import MemoryDeliveries
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -146,7 +146,6 @@ def test_an_unsigned_or_forged_event_is_401_and_reaches_nothing(function, event,
         (InvalidLine("x"), 422),
         (NotFound("x"), 422),
         (Conflict("x"), 422),
-        (Superseded("x"), 422),
     ],
 )
 def test_each_error_has_its_status_and_gives_the_lease_back(function, event, error, status):
@@ -156,6 +155,15 @@ def test_each_error_has_its_status_and_gives_the_lease_back(function, event, err
     assert (reply.status, reply.error) == (status, "x") == (status_of(error), str(error))
     station.error = None
     assert function(station)(event).status == 200
+
+
+def test_superseded_work_is_done_without_an_answer_and_never_tried_again(function, event):
+    station = Station(VERSIONED)
+    station.error = Superseded("a newer upload took its place")
+    assert function(station)(event) == Reply(200)
+    station.error = None
+    assert function(station)(event) == Reply(200)
+    assert station.effects == 0
 
 
 def test_what_nobody_expected_is_500_with_its_traceback_in_the_log(function, event, caplog):

@@ -1,4 +1,4 @@
-"""Tells what becomes of a pushed commit or an upload, until every model it affects came to an end."""
+"""Tells what becomes of a pushed commit or an upload, until all of it came to an end."""
 
 import time
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from conveyor.domain.payloads import (
     DatasetVersioned,
     GateStale,
     InferenceObserved,
+    JobFinished,
     ModelConverted,
     ModelRejected,
     ModelTrained,
@@ -202,6 +203,6 @@ def _closing(chain: list[Entry], *, started: bool) -> list[str]:
     ]
     if lines or ended:
         return lines
-    if started:
+    if started or any(e.event.type == JobFinished.event_type() for e in chain):
         return ["something newer took its place: it is built instead (see: conveyor status)"]
     return ["nothing to build: no model changes by this"]

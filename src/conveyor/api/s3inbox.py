@@ -1,4 +1,4 @@
-"""Takes a user's upload into an S3 bucket; only composition roots import this, for it needs boto3."""
+"""Takes a user's upload into an S3 bucket; imported by composition roots only: it needs boto3."""
 
 from typing import Any, BinaryIO
 

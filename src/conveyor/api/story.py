@@ -45,7 +45,7 @@ def story(event: Event) -> str:
 
 
 def sentence(event: Event) -> str:
-    """Return the line without its symbol; an event of unknown shape is named by type and subject."""
+    """Return the line without its symbol; an event of unknown shape is only named."""
     kind = TYPES.get(event.type)
     if kind is None:
         return plain(f"{event.subject or 'something'}: {event.type}")

@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, Self, TypeVar
@@ -124,11 +125,14 @@ class TextStream:
         return ""
 
 
-def ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the items while another thread makes the next one; raises what making them raised."""
+def ahead(items: Iterable[_T], depth: int = 4) -> Iterator[_T]:
+    """Yield the items while another thread makes the next ones; raises what making them raised."""
     iterator = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="parse") as pool:
-        pending = pool.submit(next, iterator, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, iterator, None)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="parse")
+    try:
+        pending = deque(pool.submit(next, iterator, None) for _ in range(depth))
+        while (item := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, iterator, None))
             yield item
+    finally:
+        pool.shutdown(cancel_futures=True)

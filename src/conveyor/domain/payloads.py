@@ -355,7 +355,7 @@ class GateStale(_Fields):
     """The stable release changed since a waiting candidate was scored; convert is asked to score it
     again.
 
-    trained is the id of the event that convert last answered for that candidate.
+    run is the convert run that scored it.
     """
 
     NAME = "gate.stale"

@@ -15,13 +15,16 @@ from wsgiref.types import WSGIApplication
 
 from conveyor.api.app import create_api
 from conveyor.api.desk import Desk
+from conveyor.api.doors import Door
+from conveyor.api.inbox import FolderInbox, Inbox
+from conveyor.api.s3inbox import S3Inbox
 from conveyor.codec import LINE, SERVE, Keyring
 from conveyor.data.datasets import BucketDatasets
 from conveyor.data.folder import FolderObjects
 from conveyor.data.git import GitHistory, GitSettings
 from conveyor.data.lines import GitLines
 from conveyor.data.repository import RepositorySettings, create_repository
-from conveyor.data.s3 import S3Objects
+from conveyor.data.s3 import S3Objects, connect
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.jobs import JobResult
@@ -42,8 +45,10 @@ from conveyor.ledger.database import open_ledger, sqlite_url
 from conveyor.ledger.deliveries import SqlDeliveries
 from conveyor.ledger.evidence import SqlEvidence
 from conveyor.ledger.journal import Journal
+from conveyor.ledger.retention import forget
 from conveyor.ledger.rollouts import SqlRollouts
 from conveyor.ledger.runs import NotedJobs
+from conveyor.ledger.trace import Trace
 from conveyor.linefile import LINE_FILE, parse_line
 from conveyor.ports import Objects
 from conveyor.serving.launcher import ProcessSettings
@@ -63,13 +68,15 @@ from conveyor.stations.version import version
 log = logging.getLogger(__name__)
 
 S3 = "s3"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The line's bucket; folder is where it lies on this machine, None for S3."""
+    """The line's bucket and the way in; folder is where it lies on this machine, None for S3."""
 
     objects: Objects
+    inbox: Inbox
     folder: Path | None
 
 
@@ -92,6 +99,13 @@ class Engine:
         self._open_stores()
         self._open_world(secrets[SERVE])
         self._broker = self._assemble()
+        self._door = Door(
+            line=self.line.name,
+            keyring=self._keyring,
+            clock=self._clock,
+            notices=self._deliveries,
+            publish=self._broker.publish,
+        )
         self._watchers = self._eyes()
 
     @property
@@ -103,6 +117,11 @@ class Engine:
     def containment(self) -> tuple[str, ...]:
         """What fences foreign code in on this machine."""
         return self._jobs.containment()
+
+    @property
+    def _samples(self) -> Path:
+        """Where sampled requests lie: in the bucket, or beside the engine where that is S3's."""
+        return self._bucket.folder or self._state.path / "samples"
 
     @property
     def bucket_folder(self) -> Path | None:
@@ -134,14 +153,6 @@ class Engine:
         self._web.stop()
         self._ledger.close()
         self._state.release()
-
-    def accept(self, event: Event) -> bool:
-        """Store an event of the line durably and hand it on; False when it was known."""
-        signed = self._keyring.sign(event, LINE)
-        if not self._deliveries.accept(signed):
-            return False
-        self._broker.publish(signed)
-        return True
 
     def _open_stores(self) -> None:
         self._ledger = open_ledger(sqlite_url(self._state.path / "ledger.db"))
@@ -199,7 +210,7 @@ class Engine:
             sink=f"{self.url}/events",
             key=serve_key,
             line=self.line.name,
-            samples=self._bucket.folder,
+            samples=self._samples,
             flush=self.settings.flush,
         )
 
@@ -239,7 +250,7 @@ class Engine:
                 services=services,
                 rollouts=self._rollouts,
                 evidence=self._evidence,
-                requests=FolderRequests(self._bucket.folder or self._state.path),
+                requests=FolderRequests(self._samples),
                 objects=objects,
                 patience=self.settings.patience,
             ),
@@ -283,26 +294,32 @@ class Engine:
                 "bucket", self._look_at_bucket, look if self._bucket.folder else slow
             ),
             "repository": Watcher("repository", self._look_at_repository, slow),
+            "ledger": Watcher("ledger", self._tidy, timedelta(hours=1)),
             "clock": Watcher("clock", self._look_at_clock, timedelta(seconds=1)),
         }
 
     def _look_at_bucket(self) -> None:
         for event in self._arrivals.uploads(self._clock.now()):
-            self.accept(event)
+            self._door.enter(event)
 
     def _look_at_repository(self) -> None:
-        self._arrivals.settle_pushes(self._clock.now(), self.accept)
+        self._arrivals.settle_pushes(self._clock.now(), self._door.enter)
 
     def _look_at_clock(self) -> None:
-        self._arrivals.settle_ticks(self._clock.now(), self.accept)
+        self._arrivals.settle_ticks(self._clock.now(), self._door.enter)
+
+    def _tidy(self) -> None:
+        gone = forget(self._ledger, now=self._clock.now())
+        if gone:
+            log.info("%d old ticks and traffic summaries were forgotten", gone)
 
     def _job_ended(self, result: JobResult) -> None:
-        self.accept(finished_event(result, self.line.name, self._clock.now()))
+        self._door.enter(finished_event(result, self.line.name, self._clock.now()))
 
     def _counted(self, window: InferenceObserved) -> None:
         """Take a window that the router itself counted."""
         identity = digest(window.revision, window.instance, str(window.window))
-        self.accept(
+        self._door.enter(
             new_event(window, line=self.line.name, event_id=identity, time=self._clock.now())
         )
 
@@ -310,8 +327,37 @@ class Engine:
         deadletter(event, station=station, code=code, reason=reason, deliveries=self._deliveries)
 
     def _api(self) -> WSGIApplication:
-        desk = Desk()
-        return create_api(desk, token=self.token)
+        objects = self._bucket.objects
+        desk = Desk(
+            branch=self.line.git.branch,
+            door=self._door,
+            history=self._history,
+            lines=self._lines,
+            objects=objects,
+            inbox=self._bucket.inbox,
+            jobs=self._jobs,
+            services=self._services,
+            rollouts=self._rollouts,
+            evidence=self._evidence,
+            deliveries=self._deliveries,
+            journal=self._journal,
+            tracer=Trace(self._ledger),
+            republish=self._broker.republish,
+            read_log=self._jobs.read_log,
+            look=self._look,
+            problems=self._problems,
+            started=self._clock.now(),
+        )
+        hosts = () if self.settings.host in LOOPBACK else (self.settings.host,)
+        return create_api(desk, token=self.token, hosts=hosts)
+
+    def _look(self) -> None:
+        """Look at everything outside now."""
+        for watcher in self._watchers.values():
+            watcher.poke()
+
+    def _problems(self) -> list[str]:
+        return [watcher.complaint for watcher in self._watchers.values() if watcher.complaint]
 
 
 def run(settings: EmbeddedSettings, *, on_ready: Callable[[Engine], None]) -> None:
@@ -342,11 +388,10 @@ def _bucket(settings: EmbeddedSettings, line: Line) -> Bucket:
     given = settings.bucket or line.bucket
     address = urlsplit(given)
     if address.scheme == S3:
-        return Bucket(
-            S3Objects(S3Settings.from_env(settings.environment, bucket=address.netloc)), None
-        )
+        given_s3 = S3Settings.from_env(settings.environment, bucket=address.netloc)
+        return Bucket(S3Objects(given_s3), S3Inbox(connect(given_s3), address.netloc), None)
     if address.scheme:
         msg = f"the bucket {given!r} is neither a folder nor s3://NAME"
         raise Rejected(msg)
     folder = (settings.line / given).absolute()
-    return Bucket(FolderObjects(folder), folder)
+    return Bucket(FolderObjects(folder), FolderInbox(folder), folder)

@@ -1,6 +1,7 @@
 """The broker's file: locked, written by one thread, read by another connection."""
 
 import fcntl
+import math
 import os
 import sqlite3
 import threading
@@ -149,7 +150,7 @@ class Store:
         for row in rows:
             self._seq += 1
             seq = tables.insert(
-                connection, self._seq, row, at=now, forget=now if again else horizon
+                connection, self._seq, row, at=now, forget=math.inf if again else horizon
             )
             if seq is not None:
                 stored.append((seq, row))

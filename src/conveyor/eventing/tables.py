@@ -111,7 +111,7 @@ def insert(
 ) -> int | None:
     """Store a delivery at `at`; returns its sequence number, None where it is a duplicate.
 
-    What was done or dead at `forget` or before counts as new. Times are seconds since 1970.
+    What arrived at `forget` or before and has ended counts as new. Times are seconds since 1970.
     """
     values = (seq, row.once, row.station, row.partition, at, row.body, forget)
     found = connection.execute(_INSERT, values).fetchall()
@@ -128,5 +128,5 @@ def settle(connection: sqlite3.Connection, seq: int, state: int, attempts: int) 
 
 
 def purge(connection: sqlite3.Connection, forget: float) -> int:
-    """Forget up to 1,000 of the oldest that ended at `forget` or before; returns how many."""
+    """Forget up to 1,000 of the oldest that arrived by `forget` and ended; returns how many."""
     return len(connection.execute(_PURGE, (forget,)).fetchall())

@@ -3,6 +3,7 @@
 import os
 import re
 import selectors
+import signal
 import subprocess
 import threading
 import time
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, SUCCEEDED, TIMED_OUT, Limits
-from conveyor.errors import Superseded
+from conveyor.errors import Superseded, Unavailable
 from conveyor.jobs import tree
-from conveyor.jobs.contain import Cage
+from conveyor.jobs.contain import FENCED_OFF, Cage
 
 MAX_LOG = 16 * 2**20
 """How many bytes of output are kept."""
@@ -21,10 +22,11 @@ MAX_LOG = 16 * 2**20
 _TAIL = 16 * 2**10
 _PROCESSES = 512
 _TICK = 0.05
-_UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\x85\xa0-\U0010ffff]|\x1b\[[0-9;?]*[A-Za-z]")
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 _REASON_MARK = "conveyor: "
 _WORK = {"train": "training", "convert": "conversion", "version": "reading"}
 _MIB = 2**20
+_SIGNALLED = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,10 @@ class Cell:
 
 
 def run(cell: Cell, stop: threading.Event) -> Ending:
-    """Run the command to its end; raises Superseded when it is stopped before."""
+    """Run the command to its end; raises Superseded when it is stopped before.
+
+    Raises Unavailable when a fence that held at the start cannot be put up now.
+    """
     with subprocess.Popen(
         [str(cell.python), "-I", "-m", "conveyor.jobs.contain", cell.cage.to_json()],
         cwd=cell.log.parent,
@@ -174,12 +179,23 @@ def _ending(cell: Cell, code: int, broken: Ending | None) -> Ending:
         return Ending(state=broken.state, reason=broken.reason, log=log)
     if code == 0:
         return Ending(state=SUCCEEDED, log=log)
+    if code == FENCED_OFF and log.startswith(_REASON_MARK) and log.count("\n") == 1:
+        raise Unavailable(log.strip())
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "no output")
     state = OUT_OF_MEMORY if "MemoryError" in last else FAILED
     if last.startswith(_REASON_MARK):
         return Ending(state=state, reason=last.removeprefix(_REASON_MARK)[:500], log=log)
     work = _WORK.get(cell.kind, cell.kind)
-    return Ending(state=state, reason=f"{work} ended with exit code {code}: {last:.400}", log=log)
+    return Ending(state=state, reason=f"{work} {_how(code)}: {last:.400}", log=log)
+
+
+def _how(code: int) -> str:
+    if code == _SIGNALLED + signal.SIGXCPU:
+        return "used more CPU time than cpu times timeout in conveyor.yaml allow"
+    try:
+        return f"was killed by {signal.Signals(code - _SIGNALLED).name}"
+    except ValueError:
+        return f"ended with exit code {code}"
 
 
 def _words(seconds: float) -> str:

@@ -138,7 +138,9 @@ def _limit(cage: Cage) -> None:
     ):
         _, hard = resource.getrlimit(what)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (value, value))
+        # At the soft limit of CPU time a signal tells why, at the hard one the kernel just kills.
+        soft = value - 1 if what == resource.RLIMIT_CPU else value
+        resource.setrlimit(what, (soft, value))
     if cage.namespaces:
         # Counted in this namespace alone; outside of one the user's other programs count too.
         resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))

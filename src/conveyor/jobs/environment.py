@@ -79,7 +79,7 @@ class Environments:
         raise Rejected(msg)
 
     def _call(self, arguments: list[str], log: Path, stop: threading.Event) -> tuple[int, str]:
-        command = [str(self._python), "-I", "-m", "uv", "--no-config", "--no-progress", *arguments]
+        command = [str(self._python), "-I", "-m", "uv", "--no-progress", *arguments]
         before = log.stat().st_size if log.exists() else 0
         with (
             log.open("ab") as file,
@@ -89,7 +89,7 @@ class Environments:
                 stdout=file,
                 stderr=file,
                 env={**self._settings, "NO_COLOR": "1"},
-                cwd=self._root,
+                cwd="/",  # no project of anyone is configured there
                 start_new_session=True,
             ) as process,
         ):

@@ -56,19 +56,20 @@ class SqlDeliveries:
             raise taken
         return taken
 
-    def finish(self, event: Event, station: str, answers: Iterable[Event]) -> None:
+    def finish(
+        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+    ) -> None:
         """Store the answers and mark the delivery done, in one transaction, once."""
         now, given = self._clock.now(), tuple(answers)
+        named = _named(event, station, now) | {"why": note}
 
         def work(connection: sa.Connection) -> None:
-            closed = connection.execute(statements.CLOSE, _named(event, station, now)).scalar()
+            closed = connection.execute(statements.CLOSE, named).scalar()
             if closed is None:
                 if _state(connection, event, station) == schema.DONE:
                     return
                 _owe(connection, event, station, now)
-                closed = connection.execute(
-                    statements.CLOSE, _named(event, station, now)
-                ).scalar_one()
+                closed = connection.execute(statements.CLOSE, named).scalar_one()
             stored = [records.store(connection, one, now)[0] for one in given]
             if stored:
                 connection.execute(statements.ANSWER, _answer_rows(closed, station, stored))

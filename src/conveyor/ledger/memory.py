@@ -90,7 +90,9 @@ class MemoryDeliveries:
             delivery.attempts += 1
             return None
 
-    def finish(self, event: Event, station: str, answers: Iterable[Event]) -> None:
+    def finish(
+        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+    ) -> None:
         """Store the answers and mark the delivery done; a repeat changes nothing."""
         given = tuple(answers)
         with self._lock:
@@ -101,6 +103,7 @@ class MemoryDeliveries:
                 self.store(answer)
             delivery.answers = tuple(answer.key for answer in given)
             delivery.become(_DONE, self._clock.now())
+            delivery.reason = note
 
     def fail(self, event: Event, station: str, reason: str) -> None:
         """Give the lease back with the reason; what is done or dead stays so."""

@@ -28,7 +28,7 @@ LOOK = sa.select(_table.c.event, _table.c.state, _table.c.reason, _table.c.lease
 CLOSE = (
     sa.update(_table)
     .where(_one, _table.c.state != schema.DONE)
-    .values(state=schema.DONE, lease=0, at=sa.bindparam("now"))
+    .values(state=schema.DONE, lease=0, reason=sa.bindparam("why"), at=sa.bindparam("now"))
     .returning(_table.c.event)
 )
 GIVE_BACK = (

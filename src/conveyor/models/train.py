@@ -56,11 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pipeline = parse_pipeline(Path(FILE).read_bytes())
     stages = pipeline.ancestors(given.stage)
     before = _locked()
-    prepare(Path(), stages, before)
+    laid_out = prepare(Path(), stages, before)
     code, last = _repro(given.stage, force=given.force)
     if Path(given.output).exists() and code == 0:
         after = _locked()
-        collect(Path(), stages, after, ran=[n for n in after if after[n] != before.get(n)])
+        kept = [name for name in laid_out if after.get(name) == before[name]]
+        collect(Path(), stages, after, ran=[name for name in after if name not in kept])
         return 0
     if code == 0 or "does not exist" in last:
         _say(f"stage {given.stage!r} exited 0 without {given.output}; write the model there")
@@ -69,21 +70,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def prepare(work: Path, stages: Sequence[Stage], lock: Mapping[str, Any]) -> None:
+def prepare(work: Path, stages: Sequence[Stage], lock: Mapping[str, Any]) -> list[str]:
     """Configure DVC for a private, offline run and fill its cache with the outputs laid out.
 
-    DVC counts a stage as unchanged only if its outputs are in the cache too.
+    DVC counts a stage as unchanged only if its outputs are in the cache too. Returns the names of
+    the locked stages that have all their outputs here: the store has them.
     """
     cache = work / _CACHE
     shutil.rmtree(cache, ignore_errors=True)
     (work / ".dvc").mkdir(exist_ok=True)
     text = _CONFIG.format(home=os.environ.get("HOME", work.absolute()), cache=cache.absolute())
     (work / ".dvc/config.local").write_text(text, encoding="utf-8")
-    for stage in stages:
-        if stage.name in lock:
-            for out in stage.outs:
-                if (work / out.path).exists():
-                    add_objects(work / out.path, cache)
+    locked = [stage for stage in stages if stage.name in lock]
+    for stage in locked:
+        for out in stage.outs:
+            if (work / out.path).exists():
+                add_objects(work / out.path, cache)
+    return [s.name for s in locked if all((work / out.path).exists() for out in s.outs)]
 
 
 def add_objects(path: Path, remote: Path) -> str:

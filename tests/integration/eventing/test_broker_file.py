@@ -152,6 +152,19 @@ def test_an_event_is_a_duplicate_for_seven_days_and_then_forgotten(path):
         assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (1,)
 
 
+def test_a_clock_that_was_set_back_does_not_keep_an_owed_event_from_being_delivered(path):
+    seen, now = [], [100 * DAY]
+    with running(
+        path, lambda given: seen.append(given.id) or Reply(200), wall=lambda: now[0]
+    ) as broker:
+        broker.publish(event(1))
+        assert broker.wait_idle(5)
+        now[0] = DAY
+        broker.republish(event(1))
+        assert broker.wait_idle(5)
+    assert seen == ["1", "1"]
+
+
 def test_stop_waits_for_what_is_in_flight_and_keeps_the_rest(path):
     entered, seen = threading.Event(), []
 

@@ -18,7 +18,7 @@ from conveyor.domain.objects import dvc_object
 from conveyor.domain.payloads import ModelRejected, ModelTrained, SourcePushed
 from conveyor.jobs.local import LocalJobs
 from conveyor.jobs.results import finished_event
-from conveyor.pointers import Pointer, dump_pointer
+from conveyor.pointers import Pointer, dump_manifest, dump_pointer, manifest_md5
 from conveyor.stations.build import build
 from conveyor.stations.lockfile import read_lock
 
@@ -150,12 +150,42 @@ def test_a_push_gives_a_trained_model_and_its_lock_entry(workshop, first):
     assert workshop.ends[0].report["metrics"] == {"metrics.json": {"f1": 0.5}}
 
 
+@pytest.mark.slow
 def test_only_the_stale_stage_runs(workshop, first):
     workshop.train(first)
     workshop.train(workshop.push(params_dot_yaml=b"depth: 4\n"))
     assert "PREPARING" in workshop.ends[0].log
     assert "PREPARING" not in workshop.ends[1].log
     assert "TRAINING" in workshop.ends[1].log
+
+
+@pytest.mark.slow
+def test_what_a_lock_names_but_the_store_lacks_is_made_again(workshop, first):
+    workshop.train(first)
+    rows = md5_of(b'[{"md5": "%s", "relpath": "rows.csv"}]' % md5_of(b"A,B\n1,2\n").encode())
+    workshop.objects.delete(dvc_object(f"{rows}.dir"))
+    answer = workshop.train(workshop.push(params_dot_yaml=b"depth: 4\n"))
+    assert answer.type == ModelTrained.event_type()
+    assert "PREPARING" in workshop.ends[1].log
+    assert workshop.objects.head(dvc_object(f"{rows}.dir"))
+
+
+def test_a_directory_is_trained_from(workshop):
+    rows = b"one"
+    manifest = dump_manifest([("deep/a.txt", md5_of(rows))])
+    md5 = manifest_md5(manifest)
+    workshop.objects.put(dvc_object(md5_of(rows)), rows)
+    workshop.objects.put(dvc_object(md5), manifest)
+    pointer = Pointer(path="reviews", md5=md5, size=3, files=1)
+    event = workshop.push(
+        dvc_dot_yaml=b"stages:\n  train:\n    cmd: cp data/reviews/deep/a.txt models/wine.skops\n"
+        b"    deps: [data/reviews]\n    outs: [models/wine.skops: {cache: false}]\n",
+        data__reviews_dot_dvc=dump_pointer(pointer),
+        models__README_dot_md=b"models",
+    )
+    trained = ModelTrained.from_event(workshop.train(event))
+    assert workshop.objects.read(trained.source) == rows
+    assert workshop.history.tree(trained.commit).files["models/wine.skops"] == rows
 
 
 def test_raising_code_is_rejected_with_its_own_last_words(workshop, first):
@@ -170,6 +200,7 @@ def test_code_that_ends_well_without_a_model_is_rejected(workshop, first):
     assert "exited 0 without models/wine.skops" in rejected.reason
 
 
+@pytest.mark.slow
 def test_plain_dvc_agrees_with_the_commit(workshop, first, tmp_path):
     trained = ModelTrained.from_event(workshop.train(first))
     clone, remote = tmp_path / "clone", tmp_path / "remote"

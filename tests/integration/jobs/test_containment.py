@@ -1,11 +1,10 @@
 """What foreign code may not do, tried by foreign code."""
 
 import os
+import socket
 import time
 from datetime import timedelta
-from pathlib import Path
 
-import psutil
 import pytest
 
 from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, SUCCEEDED, TIMED_OUT
@@ -24,6 +23,16 @@ def test_raising_code_fails_with_its_last_line(bench, python_job):
     assert result.state == FAILED
     assert result.reason == ("training ended with exit code 1: ValueError: depth must be positive")
     assert result.outputs == {}
+
+
+def test_a_crash_is_named_by_its_signal(bench, python_job):
+    result = bench.end_of(python_job("import os; os.kill(os.getpid(), 11)"))
+    assert result.reason == "training was killed by SIGSEGV: no output"
+
+
+def test_a_reason_given_in_the_last_line_is_the_reason(bench, python_job):
+    result = bench.end_of(python_job("print('conveyor: no rows in it'); raise SystemExit(1)"))
+    assert result.reason == "no rows in it"
 
 
 def test_a_hung_run_is_ended_at_its_timeout(bench, python_job):
@@ -113,9 +122,8 @@ def test_secrets_of_the_engine_are_out_of_reach(bench, python_job, monkeypatch):
 
 @pytest.fixture
 def listener():
-    import_free = __import__("socket").create_server(("127.0.0.1", 0))
-    yield import_free.getsockname()[1]
-    import_free.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def test_the_network_is_cut_off(bench, python_job, listener):
@@ -157,6 +165,4 @@ def test_the_log_is_readable_while_the_run_works(bench, python_job):
 
 
 def test_the_containment_says_what_holds(bench):
-    assert any("Landlock" in layer for layer in bench.jobs.containment())
-    assert Path("/proc").exists()
-    assert psutil.pid_exists(os.getpid())
+    assert not [layer for layer in bench.jobs.containment() if layer.startswith("NOT")]

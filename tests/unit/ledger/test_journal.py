@@ -122,3 +122,11 @@ def test_a_cursor_has_the_value_that_was_set_last(journal):
     for value in ("c1", "c2"):
         journal.set_cursor("commit", value)
     assert (before, journal.cursor("commit"), journal.cursor("tick")) == (None, "c2", None)
+
+
+def test_why_a_delivery_ended_without_an_answer_is_kept(deliveries, journal):
+    deliveries.begin(pushed(), "build", lease=LEASE)
+    deliveries.finish(pushed(), "build", (), note="superseded: a newer push")
+    (entry,) = journal.events()
+    states = {state.station: state.reason for state in entry.deliveries}
+    assert states["build"] == "superseded: a newer push"

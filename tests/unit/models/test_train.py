@@ -39,7 +39,7 @@ def test_a_folder_is_added_with_its_manifest(work, tmp_path):
 
 
 def test_what_was_laid_out_is_in_dvcs_cache_for_locked_stages(work):
-    prepare(work, STAGES, {"prepare": {}})
+    assert prepare(work, STAGES, {"prepare": {}}) == ["prepare"]
     cached = [path.name for path in (work / ".dvc/cache").rglob("*") if path.is_file()]
     assert MODEL_MD5[2:] in cached
     assert len(cached) == 2

@@ -1,0 +1,80 @@
+"""How a command finds its engine, and the options that all of them share."""
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from conveyor.cli.client import Client, NotReachable
+from conveyor.errors import Rejected
+
+STATE = ".conveyor"
+ADDRESS = "api.json"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The engine that a command speaks to, and whether it answers in JSON."""
+
+    client: Client
+    json: bool
+
+
+def with_engine(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command its Session first, and the options --url, --token and --json."""
+
+    @click.option("--url", envvar="CONVEYOR_URL", help="The engine's address.")
+    @click.option("--token", envvar="CONVEYOR_TOKEN", help="The engine's token.")
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, url: str | None, token: str | None, as_json: bool, **kwargs: Any
+    ) -> R:
+        session = Session(client=connect(url, token), json=as_json)
+        try:
+            return command(session, *args, **kwargs)
+        finally:
+            session.client.close()
+
+    return wrapped
+
+
+def connect(url: str | None, token: str | None, *, start: Path | None = None) -> Client:
+    """Return a client of the engine that is named, or of the line around the folder.
+
+    Raises NotReachable where no engine runs there.
+    """
+    if url and token:
+        return Client(url, token)
+    found = _address(start or Path.cwd())
+    return Client(url or found["url"], token or found["token"])
+
+
+def line_folder(start: Path, wanted: str = "conveyor.yaml") -> Path | None:
+    """Return the nearest folder, from start upwards, that holds a file; None where none does."""
+    folder = start.resolve()
+    return next((each for each in (folder, *folder.parents) if (each / wanted).is_file()), None)
+
+
+def _address(start: Path) -> dict[str, str]:
+    folder = line_folder(start, os.path.join(STATE, ADDRESS))  # noqa: PTH118 -- a relative name
+    if folder is None:
+        msg = (
+            f"no engine runs for {start}: start it with `conveyor up`, or name one with --url and "
+            "--token (CONVEYOR_URL, CONVEYOR_TOKEN)"
+        )
+        raise NotReachable(msg)
+    file = folder / STATE / ADDRESS
+    try:
+        told = json.loads(file.read_text())
+        return {"url": str(told["url"]), "token": str(told["token"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Rejected(f"{file} cannot be used ({error}): start the engine again") from error

@@ -1,0 +1,226 @@
+"""A whole engine as a process of its own, that tells what happens and dies where it is told to.
+
+`python program.py '{"line": ..., "settings": {...}, "crash": NAME}'` prints one JSON object a line:
+{"ready": {...}} once it answers, {"event": {...}} for each event of the ledger from its beginning,
+{"stats": {...}} when the counts of deliveries change. SIGTERM drains it.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from conveyor.embedded.engine import Engine
+from conveyor.embedded.settings import EmbeddedSettings
+from conveyor.serving.launcher import ProcessSettings
+from conveyor.settings import DeliverySettings
+
+_print = threading.Lock()
+
+
+def tell(**what: Any) -> None:
+    """Print one object; the reader may be gone."""
+    with _print:
+        sys.stdout.write(json.dumps(what, default=str) + "\n")
+        sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where to die: before or after a call of a part's method that fits."""
+
+    part: str
+    method: str
+    fits: Callable[..., bool] = lambda *_, **__: True
+    after: bool = True
+
+
+def _caused_by(kind: str) -> Callable[..., bool]:
+    return lambda *_, because, **__: because.type == f"dev.conveyor.{kind}.v1"
+
+
+def _is_result_of(kind: str) -> Callable[..., bool]:
+    def fits(key: str, body: Any) -> bool:
+        return key.endswith("/result.json") and json.loads(body)["kind"] == kind
+
+    return fits
+
+
+def _is_tag(mark: str) -> Callable[..., bool]:
+    return lambda name, *_: mark in name
+
+
+def _is_move_to(state: str) -> Callable[..., bool]:
+    return lambda rollout, _: rollout.state == state
+
+
+POINTS = {
+    "upload seen": Point(
+        "deliveries", "accept", lambda event: event.type == "dev.conveyor.dataset.uploaded.v1"
+    ),
+    "bytes kept": Point("objects", "copy"),
+    "versioned": Point("history", "record", _caused_by("dataset.uploaded")),
+    "version told": Point("deliveries", "finish", lambda _, station, __: station == "version"),
+    "training asked": Point("jobs", "ensure", lambda spec: spec.kind == "train"),
+    "train stored": Point("run objects", "put", _is_result_of("train")),
+    "model committed": Point("history", "record", _caused_by("job.finished")),
+    "conversion asked": Point("jobs", "ensure", lambda spec: spec.kind == "convert"),
+    "converted": Point("run objects", "put", _is_result_of("convert")),
+    "candidate started": Point("services", "ensure"),
+    "release tagged": Point("history", "tag", _is_tag("@")),
+    "release told": Point("deliveries", "finish", lambda _, station, __: station == "release"),
+    "rollout opened": Point("rollouts", "insert"),
+    "moved, not applied": Point("rollouts", "move", _is_move_to("canary")),
+    "applied, not noted": Point("services", "apply"),
+    "promoted, not tagged": Point("history", "tag", _is_tag("#stable#"), after=False),
+    "tagged, not closed": Point("history", "tag", _is_tag("#stable#")),
+    "promotion told": Point("deliveries", "finish", lambda _, station, __: station == "judge"),
+}
+"""Boundaries at a call. "training" and "converting" are looked for: a job's child works."""
+
+WORKING = {"training": "train", "converting": "convert"}
+
+
+def die(where: str) -> None:
+    """End as by kill -9, at once; what was printed before says where."""
+    tell(crash=where)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Fragile:
+    """A part that dies at its point, and is the part itself in all else."""
+
+    def __init__(self, part: Any, name: str, point: Point) -> None:
+        self._part, self._name, self._point = part, name, point
+
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._part, method)
+        if method != self._point.method:
+            return found
+
+        def called(*given: Any, **named: Any) -> Any:
+            fits = self._point.fits(*given, **named)
+            if fits and not self._point.after:
+                die(self._name)
+            result = found(*given, **named)
+            if fits:
+                die(self._name)
+            return result
+
+        return called
+
+
+class Watched(Engine):
+    """An engine that counts its training runs, and dies where it is told to."""
+
+    crash = ""
+    serve_command: tuple[str, ...] = ()
+
+    def _assemble(self) -> Any:
+        """Put the fragile part in its place before the stations get theirs."""
+        self._jobs._shop = replace(self._jobs._shop, export=self._counted_export)
+        if point := POINTS.get(self.crash):
+            self._put_in(point)
+        return super()._assemble()
+
+    def _put_in(self, point: Point) -> None:
+        if point.part == "objects":
+            objects = Fragile(self._bucket.objects, self.crash, point)
+            self._bucket = replace(self._bucket, objects=objects)
+        elif point.part == "run objects":
+            objects = Fragile(self._jobs._shop.objects, self.crash, point)
+            self._jobs._shop = replace(self._jobs._shop, objects=objects)
+        else:
+            name = f"_{point.part}"
+            setattr(self, name, Fragile(getattr(self, name), self.crash, point))
+
+    def _counted_export(self, commit: str, folder: Path) -> None:
+        """Lay out a training run's files, and note that it is done (once more)."""
+        self._history.export(commit, folder)
+        with (self.settings.state.parent / "trainings.log").open("a") as file:
+            file.write(f"{folder.parent.name}\n")
+
+    def _process_settings(self, serve_key: str) -> ProcessSettings:
+        given = super()._process_settings(serve_key)
+        return replace(given, command=self.serve_command or given.command)
+
+
+def follow(engine: Watched) -> None:
+    """Tell every event and each change of the counts, for as long as the ledger is open."""
+    seq, stats = 0, None
+    while True:
+        for entry in engine._journal.events(seq, wait=timedelta(seconds=0.1)):
+            seq = entry.sequence
+            event = entry.event
+            tell(
+                event={
+                    "id": event.id,
+                    "type": event.type.removeprefix("dev.conveyor.").removesuffix(".v1"),
+                    "subject": event.subject,
+                    "data": dict(event.data),
+                    "extensions": dict(event.extensions),
+                }
+            )
+        if (now := engine._journal.stats()) != stats:
+            stats = now
+            tell(stats={**asdict(now), "seq": seq})
+
+
+def lurk(engine: Watched, kind: str) -> None:
+    """Die as soon as a job of the kind works."""
+    while not any(job.kind == kind and job.phase == "work" for job in engine._jobs.running()):
+        time.sleep(0.002)
+    die(engine.crash)
+
+
+def read_settings(given: dict[str, Any]) -> EmbeddedSettings:
+    """Return settings for tests: quick to look, quick to try again."""
+    line = Path(given["line"])
+    delivery = DeliverySettings(
+        retries=given.get("retries", 10),
+        delay=timedelta(milliseconds=50),
+        ceiling=timedelta(seconds=1),
+        outbox_after=timedelta(seconds=2),
+    )
+    return EmbeddedSettings(
+        line=line,
+        state=line / ".conveyor",
+        port=given.get("port", 0),
+        delivery=delivery,
+        look=timedelta(milliseconds=100),
+        slow_look=timedelta(milliseconds=300),
+        settle=timedelta(milliseconds=200),
+        flush=timedelta(milliseconds=200),
+        patience=timedelta(seconds=given.get("patience", 120)),
+        environment=dict(os.environ),
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Run until SIGTERM, or to the point."""
+    given = json.loads(arguments[0])
+    Watched.crash = given.get("crash", "")
+    Watched.serve_command = tuple(given.get("serve", ()))
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    engine = Watched(read_settings(given))
+    engine.start()
+    tell(ready={"url": engine.url, "token": engine.token})
+    threading.Thread(target=follow, args=(engine,), daemon=True).start()
+    if kind := WORKING.get(Watched.crash):
+        threading.Thread(target=lurk, args=(engine, kind), daemon=True).start()
+    ended.wait()
+    engine.stop()
+    # The follower may read on in a ledger that is closed now.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
