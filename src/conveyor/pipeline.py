@@ -1,5 +1,6 @@
 """The user's dvc.yaml: which stages a model needs, and when two runs of them are the same run."""
 
+import itertools
 import json
 import posixpath
 import re
@@ -18,6 +19,7 @@ FILE = "dvc.yaml"
 PARAMS = "params.yaml"
 
 _MAX_BYTES = 2**20
+_MAX_OPEN = 100
 _STAGE_NAME = re.compile(r"[^\x00-\x1f/:@${}\\]{1,200}")
 _GENERATORS = ("foreach", "matrix")
 
@@ -163,6 +165,9 @@ def load_yaml(text: bytes, file: str) -> CommentedMap:
     if len(text) > _MAX_BYTES:
         msg = f"{file}: {len(text)} bytes, at most {_MAX_BYTES} are read"
         raise InvalidLine(msg)
+    if _is_too_deep(text):
+        msg = f"{file}: not readable: more than {_MAX_OPEN} brackets are open at once"
+        raise InvalidLine(msg)
     try:
         document = YAML(typ="rt").load(text)
     except (YAMLError, ValueError, RecursionError) as error:
@@ -172,6 +177,12 @@ def load_yaml(text: bytes, file: str) -> CommentedMap:
         msg = f"{where}: not readable as YAML: {problem}"
         raise InvalidLine(msg) from error
     return as_mapping(CommentedMap() if document is None else document, 1, "the file", file)
+
+
+def _is_too_deep(text: bytes) -> bool:
+    """Whether so many brackets are open at once that parsing them would take minutes."""
+    depths = itertools.accumulate((b in b"[{") - (b in b"]}") for b in text if b in b"[]{}")
+    return max(depths, default=0) > _MAX_OPEN
 
 
 def as_mapping(value: Any, line: int, what: str, file: str = FILE) -> CommentedMap:

@@ -54,8 +54,8 @@ def test_a_bucket_without_versions_cannot_be_pinned(ref):
     [
         (b"outs: [", "not YAML"),
         (b"\xff", "not YAML"),
-        (b"[]", "not a pointer"),
-        (b"outs: []", "not a pointer"),
+        (b"[]", "not a DVC 3 pointer"),
+        (b"outs: []", "not a DVC 3 pointer"),
         (b"outs:\n- {md5: abc, hash: md5, path: a}", "md5 is 'abc'"),
         (MADE_BY_DVC.replace(b"  hash: md5\n", b""), "cache migrate"),
         (MADE_BY_DVC.replace(b"wine.csv", b"../wine.csv"), "leaves its folder"),

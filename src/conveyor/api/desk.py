@@ -5,13 +5,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Any, BinaryIO
 
 from conveyor.api import board, following, shapes
 from conveyor.api.doors import Door, publish_all
 from conveyor.api.inbox import Inbox, checked_key
+from conveyor.bundle import load_manifest
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
@@ -76,7 +77,6 @@ class Desk:
     read_log: Callable[[str, int], tuple[bytes, int]]
     look: Callable[[], None] = _nothing
     problems: Callable[[], Sequence[str]] = _no_problems
-    started: datetime | None = None
     _began: float = field(default_factory=time.monotonic)
 
     def status(self) -> dict[str, Any]:
@@ -173,6 +173,12 @@ class Desk:
             for registry in registries
             for made in reversed(registry.releases)
         ]
+
+    def manifest(self, model: str, release: str) -> dict[str, Any]:
+        """Return a release's manifest by its tag, version or digest; raises NotFound."""
+        made = Registry.of(model, self.history.tags()).find(release)
+        manifest = load_manifest(self.objects, made.digest)
+        return {"release": made.digest, "tag": made.tag, "manifest": asdict(manifest)}
 
     def runs(self) -> list[dict[str, Any]]:
         """Return jobs that run, then those that ended lately, the newest first."""

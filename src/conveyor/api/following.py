@@ -52,6 +52,7 @@ _TOLD = tuple(
 _ENDS = tuple(
     payload.event_type() for payload in (ModelRejected, ReleaseCreated, DatasetRejected, GateStale)
 )
+_REFUSALS = (ModelRejected.event_type(), DatasetRejected.event_type())
 _UNRELATED = (InferenceObserved.event_type(), ScheduleFired.event_type())
 """Types whose deliveries nobody waits for here."""
 
@@ -92,11 +93,11 @@ class _Place:
 
 
 def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str, Any]:
-    """Return {"lines": [str], "next": int, "done": bool}; waits for news that long.
+    """Return {"lines": [str], "next": int, "done": bool, "failed": bool}; waits for news so long.
 
     name is a commit or the id of an event; next is what to give as after the next time; done says
     that nothing more comes of it by itself: each model affected was rejected or released, or
-    nothing was to be done.
+    nothing was to be done. failed says that something was refused or given up until now.
     """
     end = time.monotonic() + wait.total_seconds()
     while True:
@@ -112,7 +113,7 @@ def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str,
 def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
     root = _root(parts, name)
     if root is None:
-        return {"lines": [], "next": place.number, "done": False}
+        return {"lines": [], "next": place.number, "done": False, "failed": False}
     chain = _chain(parts, root)
     jobs = list(_jobs(parts, [entry.event for entry in chain]))
     fresh = [entry for entry in chain if entry.sequence > place.sequence]
@@ -126,7 +127,7 @@ def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
     reached = _Place(
         max([place.sequence, *(entry.sequence for entry in fresh)]), place.started or bool(begun)
     )
-    return {"lines": lines, "next": reached.number, "done": done}
+    return {"lines": lines, "next": reached.number, "done": done, "failed": _failed(chain)}
 
 
 def _root(parts: Parts, name: str) -> Entry | None:
@@ -183,6 +184,13 @@ def _jobs(parts: Parts, chain: list[Event]) -> Iterator[RunningJob]:
 def _pending(chain: list[Entry]) -> bool:
     return any(
         delivery.state in {"owed", "leased"} for entry in chain for delivery in entry.deliveries
+    )
+
+
+def _failed(chain: list[Entry]) -> bool:
+    return any(
+        entry.event.type in _REFUSALS or any(each.state == "dead" for each in entry.deliveries)
+        for entry in chain
     )
 
 

@@ -156,6 +156,14 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path=f"{PREFIX}/releases/<model>/<release>",
+        name="releases.manifest",
+        summary="What a release says of itself: signature, sample, metrics, lineage.",
+        handler=lambda desk, asked: desk.manifest(asked.parts["model"], asked.parts["release"]),
+        answer=_object("release", "tag", "manifest"),
+    ),
+    Route(
+        method="GET",
         path=f"{PREFIX}/runs",
         name="runs",
         summary="Jobs that run, then those that ended lately.",
@@ -231,7 +239,7 @@ ROUTES = (
         handler=lambda desk, asked: desk.follow(
             asked.parts["name"], max(asked.number("after", 0, 2**62), 0), asked.wait()
         ),
-        answer=_object("lines", "next", "done"),
+        answer=_object("lines", "next", "done", "failed"),
         query=_LONG,
     ),
 )

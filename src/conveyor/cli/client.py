@@ -168,7 +168,7 @@ class Client:
             _check(end, f"what becomes of {name[:12]} was not known after {timeout:.0f} s")
 
     def uploaded(self, key: str, after: int, *, timeout: float = 60.0) -> str:
-        """Return the id of the event of an upload made behind a sequence number; raises TimedOut."""
+        """Return the id of the event of an upload stored behind a number; raises TimedOut."""
         end = time.monotonic() + timeout
         while True:
             found = self.events(after, types=_UPLOADED, wait=_share(end))

@@ -1,4 +1,4 @@
-"""The table of commands; each one's module is imported when it is called, so that starting is fast."""
+"""The table of commands; a module is imported when its command is called: starting is fast."""
 
 import sys
 from importlib import import_module
@@ -88,9 +88,7 @@ def exit_code(error: ConveyorError) -> int:
     return TIMED_OUT if isinstance(error, TimedOut) else REFUSED
 
 
-@click.group(
-    cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="conveyor-line", prog_name="conveyor")
 def cli() -> None:
     """Push data, a commit or nothing at all, and get a safe new model in production."""

@@ -35,9 +35,7 @@ def with_engine(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--token", envvar="CONVEYOR_TOKEN", help="The engine's token.")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
     @functools.wraps(command)
-    def wrapped(
-        *args: Any, url: str | None, token: str | None, as_json: bool, **kwargs: Any
-    ) -> R:
+    def wrapped(*args: Any, url: str | None, token: str | None, as_json: bool, **kwargs: Any) -> R:
         session = Session(client=connect(url, token), json=as_json)
         try:
             return command(session, *args, **kwargs)

@@ -27,7 +27,12 @@ def console() -> Console:
 
 def say(text: str, style: str = "") -> None:
     """Print one line of text, made harmless."""
-    console().print(Text(plain(text), style=style), soft_wrap=True)
+    console().print(Text(harmless(text), style=style), soft_wrap=True)
+
+
+def harmless(text: str, keep: str = "") -> str:
+    """Return a text without what a terminal would obey, but for the characters to keep."""
+    return "".join(c if c.isprintable() or c in keep else " " for c in text)
 
 
 def complain(text: str) -> None:

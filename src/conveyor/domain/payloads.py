@@ -331,7 +331,7 @@ class ReleaseCreated(_Fields):
     sha256.
 
     stable is the digest of the release it was gated against ("" where none served), run the convert
-    run.
+    run, data maps the path of each data set it was made from to its md5 in DVC.
     """
 
     NAME = "release.created"
@@ -343,6 +343,7 @@ class ReleaseCreated(_Fields):
     commit: str
     stable: str | None = None
     run: str | None = None
+    data: dict[str, str] | None = None
 
     @property
     def subject(self) -> str:

@@ -104,7 +104,7 @@ class Engine:
             keyring=self._keyring,
             clock=self._clock,
             notices=self._deliveries,
-            publish=self._broker.publish,
+            publish=self._broker.republish,
         )
         self._watchers = self._eyes()
 
@@ -130,6 +130,7 @@ class Engine:
 
     def start(self) -> None:
         """Take up what a former engine left, then begin to look and to answer."""
+        self._deliveries.take_back()
         self._broker.start()
         self._jobs.start()
         self._router.faults.start()
@@ -137,7 +138,7 @@ class Engine:
         self._web.serve(by_path(self._router, self._api()))
         introduce(self.settings.line, self._repository, self.line.git.branch)
         for event in self._deliveries.owed(before=self._clock.now()):
-            self._broker.publish(event)
+            self._broker.republish(event)
         self._restore()
         for watcher in self._watchers.values():
             watcher.start()
@@ -259,6 +260,7 @@ class Engine:
                 arrivals=self._arrivals,
                 notices=self._deliveries,
                 deliveries=self._deliveries,
+                republish=lambda event: self._broker.republish(event),
                 outbox_after=self.settings.delivery.outbox_after,
                 restore=self._restore,
             ),
@@ -346,7 +348,6 @@ class Engine:
             read_log=self._jobs.read_log,
             look=self._look,
             problems=self._problems,
-            started=self._clock.now(),
         )
         hosts = () if self.settings.host in LOOPBACK else (self.settings.host,)
         return create_api(desk, token=self.token, hosts=hosts)

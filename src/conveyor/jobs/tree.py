@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 
 _ROUNDS = 200
-_MOURNING = 10.0
+_MOURNING = 60.0
 
 
 @dataclass(frozen=True)

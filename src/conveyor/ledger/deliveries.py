@@ -83,6 +83,15 @@ class SqlDeliveries:
             lambda connection: connection.execute(statements.GIVE_BACK, given).rowcount
         )
 
+    def take_back(self) -> int:
+        """End every lease: who held them died with the process that had this ledger to itself.
+
+        Returns how many there were. Only for a ledger that one process opens: elsewhere others may
+        be at work.
+        """
+        now = {"now": schema.micros(self._clock.now())}
+        return self._ledger.write(lambda c: c.execute(statements.TAKE_BACK, now).rowcount)
+
     def bury(self, event: Event, station: str, *, reason: str, code: int) -> None:
         """Mark the delivery dead, storing the event where it is new; what is done stays so."""
         now = self._clock.now()

@@ -26,7 +26,9 @@ ROLLOUT, PREDICTION, UPLOAD, COMMAND = "rollout", "prediction", "upload", "comma
 RUN_STARTED, RUN_ENDED = "run>", ">run"
 RELEASE_MADE, RELEASE_MOVED = "release>", ">release"
 
-LINKS: Final = {RUN_STARTED: RUN_ENDED, RELEASE_MADE: RELEASE_MOVED}
+DATA_MADE, DATA_USED = "data>", ">data"
+
+LINKS: Final = {RUN_STARTED: RUN_ENDED, RELEASE_MADE: RELEASE_MOVED, DATA_MADE: DATA_USED}
 """Kinds by which an event causes another without being its causationid: cause -> effect."""
 
 _UPLOADS = (DatasetUploaded.event_type(), ModelUploaded.event_type())
@@ -54,7 +56,7 @@ _FIELDS = {
 }
 _KEYS = dict.fromkeys(_UPLOADS, (("key", OBJECT),)) | {_JOB: (("key", RUN), ("key", RUN_ENDED))}
 _DIGESTS = {
-    DatasetVersioned.event_type(): (("md5", DATA),),
+    DatasetVersioned.event_type(): (("md5", DATA), ("md5", DATA_MADE)),
     ModelTrained.event_type(): (("md5", MODEL_FILE),),
     ModelVersioned.event_type(): (("md5", MODEL_FILE),),
 }
@@ -71,8 +73,18 @@ def mentions(event: Event) -> frozenset[tuple[str, str]]:
     own = [
         pair for table in (_KEYS, _DIGESTS, _RELEASES, _OWN) for pair in table.get(event.type, ())
     ]
-    return frozenset(
+    named = frozenset(
         (kind, value)
         for name, kind in (*_FIELDS.items(), *own)
         if isinstance(value := event.data.get(name), str) and value
     )
+    return named | _used(event)
+
+
+def _used(event: Event) -> frozenset[tuple[str, str]]:
+    """Return the versions of data that a release was made from: what versioned them caused it."""
+    data = event.data.get("data") if event.type == _RELEASED else None
+    if not isinstance(data, dict):
+        return frozenset()
+    md5s = [md5 for md5 in data.values() if isinstance(md5, str) and md5]
+    return frozenset((kind, md5) for kind in (DATA, DATA_USED) for md5 in md5s)

@@ -36,6 +36,11 @@ GIVE_BACK = (
     .where(_one, _table.c.state < schema.DONE)
     .values(state=schema.OWED, lease=0, reason=sa.bindparam("why"), at=sa.bindparam("now"))
 )
+TAKE_BACK = (
+    sa.update(_table)
+    .where(schema.IS_OPEN, _table.c.state == schema.LEASED)
+    .values(state=schema.OWED, lease=0, at=sa.bindparam("now"))
+)
 BURY = (
     sa.update(_table)
     .where(_one, _table.c.state != schema.DONE)

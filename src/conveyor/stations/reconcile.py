@@ -1,6 +1,7 @@
 """Look at what really is, and send on what a lost notice or event missed."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from conveyor.domain.events import Event
@@ -19,18 +20,22 @@ def reconcile(  # noqa: PLR0913 -- each port is one thing that may have been mis
     arrivals: Arrivals,
     notices: Notices,
     deliveries: Deliveries,
+    republish: Callable[[Event], None],
     outbox_after: timedelta,
-    restore: "Restorer",
+    restore: Callable[[], None],
 ) -> tuple[Event, ...]:
-    """Answer with what was missed: arrivals not yet stored, and deliveries that nobody finished in
-    time.
+    """Answer with the arrivals that nobody told of; publish again what nobody finished in time.
+
+    republish hands an event to the broker even if the broker believes it was delivered.
     """
     now = event.time
     found = (*arrivals.uploads(now), *arrivals.pushes(now), *arrivals.ended_jobs(now))
     missed = tuple(arrival for arrival in found if not notices.seen(arrival.id))
-    owed = deliveries.owed(before=now - outbox_after)
+    for late in deliveries.owed(before=now - outbox_after):
+        if late.key != event.key:
+            republish(late)
     restore()
-    return (*missed, *(late for late in owed if late.key != event.key))
+    return missed
 
 
 class Restorer:

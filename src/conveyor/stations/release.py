@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from conveyor.bundle import Manifest
 from conveyor.domain.events import Event, Payload
 from conveyor.domain.line import Line, Model
 from conveyor.domain.payloads import ModelConverted, ModelRejected, ReleaseCreated, SourcePushed
@@ -85,7 +86,7 @@ class _Desk:
         except Rejected as error:
             return _rejected(converted, f"it fails its smoke test: {error}")
         made = tag_release(manifest, history=self.history, objects=self.objects)
-        return _created(made, converted)
+        return _created(made, converted, manifest)
 
     def serve_again(self, pushed: SourcePushed) -> None:
         """Apply a push that changed `serve` of a model, and nothing else of it, to its stable."""
@@ -113,7 +114,7 @@ def _rejected(converted: ModelConverted, reason: str) -> ModelRejected:
     )
 
 
-def _created(made: Release, converted: ModelConverted) -> ReleaseCreated:
+def _created(made: Release, converted: ModelConverted, manifest: Manifest) -> ReleaseCreated:
     return ReleaseCreated(
         model=made.model,
         release=made.digest,
@@ -123,4 +124,5 @@ def _created(made: Release, converted: ModelConverted) -> ReleaseCreated:
         commit=made.commit,
         stable=converted.stable,
         run=converted.run,
+        data=dict(manifest.lineage.data),
     )

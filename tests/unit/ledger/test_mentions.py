@@ -108,6 +108,7 @@ NAMELESS = {
     "before",
     "stable",
     "revision",
+    "data",
 }
 """Fields that name nothing one could ask for, or only what another event's field names already."""
 
@@ -122,3 +123,19 @@ def test_every_field_is_either_a_name_that_is_indexed_or_known_not_to_be_one():
     }
     assert {field.name for payload in EVERY for field in fields(payload)} == indexed | NAMELESS
     assert not indexed & NAMELESS
+
+
+def test_a_release_mentions_the_versions_of_its_data_as_its_causes():
+    payload = ReleaseCreated(
+        model="wine",
+        release="r" * 64,
+        version="1.0.0",
+        onnx="o" * 64,
+        tag="wine@v1.0.0",
+        commit="c",
+        data={"data/wine.csv": "m" * 32, "data/odd.csv": ""},
+    )
+    assert {pair for pair in of(payload) if "data" in pair[0]} == {
+        ("data", "m" * 32),
+        (">data", "m" * 32),
+    }

@@ -55,15 +55,17 @@ def upload(name: str) -> Event:
 
 
 def look(event: Event, deliveries: MemoryDeliveries, *uploads: Event) -> list[str]:
+    published: list[Event] = []
     answers = reconcile(
         event,
         arrivals=Bucket(*uploads),
         notices=deliveries,
         deliveries=deliveries,
+        republish=published.append,
         outbox_after=timedelta(minutes=2),
         restore=lambda: None,
     )
-    return [answer.id for answer in answers]
+    return [sent.id for sent in (*answers, *published)]
 
 
 def test_an_upload_that_no_notice_told_of_is_sent_on():

@@ -140,4 +140,3 @@ def _ask(stage: Stage, row: list[float]) -> Mapping[str, Any]:
     address = f"{stage.url}/v2/models/{MODEL}/infer"
     answer = urllib3.request("POST", address, json=question(list(row)))
     return dict(answer.json())
-
