@@ -119,6 +119,8 @@ class Up:
         self.stats: dict[str, Any] = {}
         self.ready: dict[str, str] = {}
         self.crashed = ""
+        self.handled = 0
+        """How many events were told before what a test waits for now."""
         self._ended = False
         self._heard = threading.Condition()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -171,8 +173,18 @@ class Up:
 
     def event(self, kind: str, *, number: int = 1, **data: object) -> dict[str, Any]:
         """Wait for the event of a type (the number-th) and return it."""
-        self.until(lambda: len(self.of(kind, **data)) >= number, f"{number} x {kind} {data}")
+        self.until(
+            lambda: len(self.of(kind, **data)) >= number or self._is_refused(kind),
+            f"{number} x {kind} {data}",
+        )
+        assert len(self.of(kind, **data)) >= number, self.of("model.rejected")
         return self.of(kind, **data)[number - 1]
+
+    def _is_refused(self, kind: str) -> bool:
+        """Whether a refusal came while something else is waited for: it will not come any more."""
+        return not kind.endswith("rejected") and any(
+            event["type"].endswith(".rejected") for event in self.events[self.handled :]
+        )
 
     def settled(self) -> "Up":
         """Wait until nobody owes anything."""

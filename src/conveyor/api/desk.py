@@ -18,7 +18,7 @@ from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import JobFinished, RolloutRequested
 from conveyor.domain.versions import Registry
-from conveyor.errors import Conflict, NotFound, Rejected
+from conveyor.errors import Conflict, NotFound, Rejected, Unavailable
 from conveyor.ledger.journal import Journal
 from conveyor.ledger.trace import Trace
 from conveyor.ports import (
@@ -242,7 +242,11 @@ class Desk:
 
     def upload(self, key: str, body: BinaryIO, size: int) -> dict[str, Any]:
         """Take an upload; after says behind which event its own will come, taker who takes it."""
-        taker = self.line().taker(checked_key(key))
+        try:
+            taker = self.line().taker(checked_key(key))
+        except NotFound as error:
+            msg = "the line has no commit yet: push one, or try again in a moment"
+            raise Unavailable(msg) from error
         after = self.journal.sequence()
         self.inbox.put(key, body, size)
         self.look()

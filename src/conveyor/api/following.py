@@ -111,6 +111,7 @@ def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str,
 
 
 def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
+    mark = parts.journal.sequence()
     root = _root(parts, name)
     if root is None:
         return {"lines": [], "next": place.number, "done": False, "failed": False}
@@ -119,7 +120,8 @@ def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
     fresh = [entry for entry in chain if entry.sequence > place.sequence]
     lines = [sentence(entry.event) for entry in fresh if entry.event.type in _TOLD]
     begun = [f"{job.owner}: training started" for job in jobs if job.kind == "train"]
-    done = not jobs and not _pending(chain)
+    # A job may have ended after the chain was read: then its end is a newer event.
+    done = not jobs and not _pending(chain) and parts.journal.sequence() == mark
     if begun and not place.started:
         lines += begun
     if done:

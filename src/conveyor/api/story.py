@@ -151,11 +151,16 @@ def _requested(told: RolloutRequested) -> str:
 def _advanced(told: RolloutAdvanced) -> str:
     share = told.split.get(told.release, 0)
     what = "serves" if not told.stable else "canary at"
-    return f"{told.model}: v{told.version} {what} {share} %: {told.reason}"
+    return f"{told.model}: v{told.version} {what} {share} %: {_first(told.reason)}"
 
 
 def _promoted(told: RolloutPromoted) -> str:
-    return f"{told.model}: v{told.version} promoted, it is stable now: {told.reason}"
+    return f"{told.model}: v{told.version} promoted, it is stable now: {_first(told.reason)}"
+
+
+def _first(reason: str) -> str:
+    """Return the first of a judge's reasons: where all is well, the rest is for those who ask."""
+    return reason.split("; ", 1)[0]
 
 
 _ENDS = {

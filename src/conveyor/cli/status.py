@@ -73,8 +73,8 @@ def _sections(told: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _head(told: Mapping[str, Any]) -> Text:
     state = ("ready", "bold green") if told["ready"] else ("not ready", "bold red")
     commit = told["commit"][:SHORT] or "no commit yet"
-    rest = f"  {told['branch']} at {commit}, up for {lasting(told['uptime'])}"
-    return Text.assemble(cell(told["line"], "bold"), "  ", state, cell(rest))
+    rest = f"{told['branch']} at {commit}, up for {lasting(told['uptime'])}"
+    return Text.assemble(cell(told["line"], "bold"), "  ", state, "  ", cell(rest))
 
 
 def _data(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -76,15 +76,16 @@ def broken_data(stage: Stage) -> None:
 
 def bad_commit(stage: Stage) -> None:
     """A bad commit is pushed: the gate refuses its model and tells the pusher why."""
-    stage.edit_params("features: all", "features: [ash, magnesium]")
+    stage.edit_params(("features: all", "features: [ash, magnesium]"))
     stage.push("Two features are enough")
     _expect(stage, "model.rejected")
 
 
 def fails_live(stage: Stage) -> None:
     """A model passes the gate and fails live: real requests have gaps, the hold-out rows have none."""
-    stage.edit_params("features: [ash, magnesium]", "features: all")
-    stage.edit_params("impute: true", "impute: false")
+    stage.edit_params(
+        ("features: [ash, magnesium]", "features: all"), ("impute: true", "impute: false")
+    )
     with _traffic(stage, gaps=0.5) as traffic:
         stage.push("The imputer is never needed on the hold-out rows: drop it")
         _expect(stage, "rollout.rolledback")

@@ -69,16 +69,17 @@ class Stage:
         self._shown(f"cp data/examples/{example} bucket/wine/wine.csv")
         shutil.copy(self.folder / "data" / "examples" / example, target)
 
-    def edit_params(self, before: str, after: str) -> None:
+    def edit_params(self, *changes: tuple[str, str]) -> None:
         """Change params.yaml as a person would, on top of what the line committed meanwhile."""
         self.git("pull", "--quiet", "--rebase", "conveyor", "main")
         file = self.folder / "params.yaml"
-        text = file.read_text()
-        if before not in text:
-            msg = f"params.yaml has no {before!r}"
-            raise Unavailable(msg)
-        file.write_text(text.replace(before, after))
-        self._shown(f"edit params.yaml: {before}  ->  {after}")
+        for before, after in changes:
+            text = file.read_text()
+            if before not in text:
+                msg = f"params.yaml has no {before!r}"
+                raise Unavailable(msg)
+            file.write_text(text.replace(before, after))
+            self._shown(f"edit params.yaml: {before}  ->  {after}")
 
     def push(self, message: str) -> None:
         """Commit and push; what the line answers is shown as the pusher's terminal shows it."""
