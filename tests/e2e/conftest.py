@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Line:
         """Put a file into the bucket, whole at once."""
         target = self.bucket / key
         target.parent.mkdir(parents=True, exist_ok=True)
-        half = self.folder / "half-written"
+        half = self.folder.parent / "half-written"
         half.write_bytes(body)
         half.replace(target)
 
@@ -62,6 +63,12 @@ class Line:
         """Upload points on the line y = 2x + offset."""
         text = "".join(f"{x},{2 * x + offset}\n" for x in range(rows))
         self.put("points.csv", f"x,y\n{text}".encode())
+
+    def shift_clock(self, **by: float) -> None:
+        """Move the engines' clock away from the machine's."""
+        half = self.folder.parent / "clock-shift.part"
+        half.write_text(str(timedelta(**by).total_seconds()))
+        half.replace(self.folder.parent / "clock-shift")
 
     @property
     def tags(self) -> list[str]:
@@ -77,7 +84,7 @@ class Line:
     @property
     def trainings(self) -> list[str]:
         """The key of each time that a training run was begun."""
-        log = self.folder / "trainings.log"
+        log = self.folder.parent / "trainings.log"
         return log.read_text().split() if log.exists() else []
 
     def kept(self) -> dict[str, bytes]:

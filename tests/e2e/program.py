@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,18 @@ class Fragile:
         return called
 
 
+class ShiftedClock:
+    """The machine's clock, moved by the seconds that a file says now."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def now(self) -> datetime:
+        """Return the shifted time, in UTC."""
+        shift = float(self._file.read_text()) if self._file.exists() else 0.0
+        return datetime.now(UTC) + timedelta(seconds=shift)
+
+
 class Watched(Engine):
     """An engine that counts its training runs, and dies where it is told to."""
 
@@ -144,7 +156,7 @@ class Watched(Engine):
     def _counted_export(self, commit: str, folder: Path) -> None:
         """Lay out a training run's files, and note that it is done (once more)."""
         self._history.export(commit, folder)
-        with (self.settings.state.parent / "trainings.log").open("a") as file:
+        with (self.settings.line.parent / "trainings.log").open("a") as file:
             file.write(f"{folder.parent.name}\n")
 
     def _process_settings(self, serve_key: str) -> ProcessSettings:
@@ -210,7 +222,8 @@ def main(arguments: list[str]) -> None:
     Watched.serve_command = tuple(given.get("serve", ()))
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    engine = Watched(read_settings(given))
+    settings = read_settings(given)
+    engine = Watched(settings, clock=ShiftedClock(settings.line.parent / "clock-shift"))
     engine.start()
     tell(ready={"url": engine.url, "token": engine.token})
     threading.Thread(target=follow, args=(engine,), daemon=True).start()

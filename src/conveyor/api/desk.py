@@ -17,7 +17,7 @@ from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import JobFinished, RolloutRequested
-from conveyor.domain.versions import Registry
+from conveyor.domain.versions import STABLE, Registry
 from conveyor.errors import Conflict, NotFound, Rejected, Unavailable
 from conveyor.ledger.journal import Journal
 from conveyor.ledger.trace import Trace
@@ -158,10 +158,20 @@ class Desk:
             if action != "rollback":
                 msg = f"only rollback takes a release, not {action}"
                 raise Rejected(msg)
-            registry.find(release)
-        if action != "rollback" and self.rollouts.current(model) is None:
-            msg = f"{model} has no open rollout to {action}"
-            raise Conflict(msg)
+            chosen = registry.find(release)
+            if registry.stable is not None and registry.stable.digest == chosen.digest:
+                raise Conflict(f"{chosen.tag} is the stable release already")
+            return
+        self._check_rollout(registry, model, action)
+
+    def _check_rollout(self, registry: Registry, model: str, action: str) -> None:
+        if self.rollouts.current(model) is not None:
+            return
+        if action != "rollback":
+            raise Conflict(f"{model} has no open rollout to {action}")
+        former = {end.release for end in registry.endings if end.stage == STABLE}
+        if len(former) <= 1:
+            raise Conflict(f"{model} was never stable with another release to go back to")
 
     def releases(self, model: str | None) -> list[dict[str, Any]]:
         """Return all releases, the newest version first, by model."""

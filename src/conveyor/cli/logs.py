@@ -36,7 +36,7 @@ def logs(session: Session, run: str | None, *, follow: bool) -> None:
         if session.json:
             text += part["text"]
         elif part["text"]:
-            click.echo(harmless(part["text"], keep="\n\t"), nl=False)
+            click.echo(harmless(click.unstyle(part["text"]), keep="\n\t"), nl=False)
         if part["done"] or (not part["text"] and not follow):
             break
         after = part["next"]

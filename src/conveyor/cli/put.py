@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from conveyor.api.inbox import checked_key
 from conveyor.cli.client import Client
 from conveyor.cli.session import Session, line_folder, with_engine
 from conveyor.cli.show import print_json, say
@@ -38,7 +39,8 @@ def put(session: Session, file: Path, key: str | None, *, wait: bool, timeout: f
 
     With --wait the exit code is 1 when the data or a model made of it was refused.
     """
-    key = key or guess(file)
+    # Checked here too: a URL would be read as another key before the engine sees it.
+    key = checked_key(key or guess(file))
     stored = _upload(session, file, key)
     if stored["taker"] is None:
         advice = f"add `upload: {key}` under a name in `data:` or `models:` of conveyor.yaml"

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,15 @@ from conveyor.errors import Rejected
 
 STATE = ".conveyor"
 ADDRESS = "api.json"
+LOCK = "engine.lock"
+
+GRACE = 5.0
+"""Seconds that a command waits for an engine that `conveyor up &` began to start just before."""
+
+STARTING = 30.0
+"""Seconds that it waits while an engine holds the state folder and does not answer yet."""
+
+_POLL = 0.1
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +62,7 @@ def connect(url: str | None, token: str | None, *, start: Path | None = None) ->
     """
     if url and token:
         return Client(url, token)
-    found = _address(start or Path.cwd())
+    found = _wait_for_address(start or Path.cwd())
     return Client(url or found["url"], token or found["token"])
 
 
@@ -62,8 +72,35 @@ def line_folder(start: Path, wanted: str = "conveyor.yaml") -> Path | None:
     return next((each for each in (folder, *folder.parents) if (each / wanted).is_file()), None)
 
 
+def _wait_for_address(start: Path) -> dict[str, str]:
+    """Return the address once it is there: an engine that was started a moment ago has none yet."""
+    began = time.monotonic()
+    while True:
+        try:
+            return _address(start)
+        except NotReachable:
+            waited = time.monotonic() - began
+            patience = STARTING if _is_starting(start) else GRACE
+            if waited > patience or line_folder(start) is None:
+                raise
+        time.sleep(_POLL)
+
+
+def _is_starting(start: Path) -> bool:
+    """Whether the process that last took the line's state folder lives.
+
+    It is looked up by its number: trying the lock, even for a moment, could make the engine fail.
+    """
+    folder = line_folder(start, f"{STATE}/{LOCK}")
+    try:
+        os.kill(int((folder / STATE / LOCK).read_text()) if folder else 0, 0)
+    except (OSError, ValueError):
+        return False
+    return folder is not None
+
+
 def _address(start: Path) -> dict[str, str]:
-    folder = line_folder(start, os.path.join(STATE, ADDRESS))  # noqa: PTH118 -- a relative name
+    folder = line_folder(start, f"{STATE}/{ADDRESS}")
     if folder is None:
         msg = (
             f"no engine runs for {start}: start it with `conveyor up`, or name one with --url and "

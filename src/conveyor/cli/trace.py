@@ -51,7 +51,9 @@ def _trees(nodes: Sequence[Node]) -> list[Tree]:
     here = [node for node in nodes if node["direction"] == "here"]
 
     def causes(node: Node) -> list[Node]:
-        return [known[seq] for seq in node["causes"] if seq in known and known[seq] not in here]
+        # The latest cause first: it has the longest story, and what it tells is not told again.
+        given = sorted(node["causes"], reverse=True)
+        return [known[seq] for seq in given if seq in known and known[seq] not in here]
 
     def effects(node: Node) -> list[Node]:
         found = [each for each in nodes if node["seq"] in each["causes"]]

@@ -50,7 +50,7 @@ from conveyor.ledger.rollouts import SqlRollouts
 from conveyor.ledger.runs import NotedJobs
 from conveyor.ledger.trace import Trace
 from conveyor.linefile import LINE_FILE, parse_line
-from conveyor.ports import Objects
+from conveyor.ports import Clock, Objects
 from conveyor.serving.launcher import ProcessSettings
 from conveyor.serving.processes import ProcessServices
 from conveyor.serving.router import Router, RouterSettings
@@ -87,11 +87,11 @@ class Engine:
     when conveyor.yaml is broken.
     """
 
-    def __init__(self, settings: EmbeddedSettings) -> None:
+    def __init__(self, settings: EmbeddedSettings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.line = _declared(settings.line)
         self._state = StateFolder(settings.state)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         secrets = self._state.secrets()
         self.token = secrets[TOKEN]
         self._keyring = Keyring({LINE: [secrets[LINE]], SERVE: [secrets[SERVE]]})

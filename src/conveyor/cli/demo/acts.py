@@ -32,21 +32,21 @@ def demo(*, keep: bool) -> None:
     began = time.monotonic()
     try:
         with Stage(folder, console) as stage:
-            for number, act in enumerate(ACTS, 1):
-                title, *_ = (act.__doc__ or "").splitlines()
-                console.print(f"\n[bold cyan]Act {number}. {title}[/bold cyan]")
+            for number, (title, act) in enumerate(ACTS.items(), 1):
+                console.print(f"\n[bold cyan]Act {number}. {title}.[/bold cyan]")
                 act(stage)
     except ConveyorError as error:
         raise click.ClickException(str(error)) from error
     console.print(f"\n[bold]Six acts in {time.monotonic() - began:.0f} s.[/bold]")
-    console.print(BY_HAND.format(folder=escape(str(folder / "line"))), markup=False)
-    if not keep:
-        console.print("(without --keep the copy goes now)")
+    console.print(BY_HAND, markup=False)
+    if keep:
+        console.print(f"The line of this demo: {folder / 'line'}", markup=False)
+    else:
         shutil.rmtree(folder)
 
 
 def first_data(stage: Stage) -> None:
-    """First data: twenty wines land in the bucket, and a model serves."""
+    """Upload, train, convert, release, serve."""
     stage.upload("first.csv")
     _expect(stage, "rollout.promoted")
     holdout = read_rows(stage.folder / "data" / "wine-holdout.csv")
@@ -55,7 +55,7 @@ def first_data(stage: Stage) -> None:
 
 
 def better_data(stage: Stage) -> None:
-    """Better data arrives while requests flow: a canary, judged and promoted."""
+    """Roll a better model out under traffic; no request may fail."""
     with _traffic(stage) as traffic:
         stage.upload("better.csv")
         _expect(stage, "rollout.promoted")
@@ -66,23 +66,25 @@ def better_data(stage: Stage) -> None:
 
 
 def broken_data(stage: Stage) -> None:
-    """Broken data: refused with the reasons, the branch stays as it was."""
+    """Upload a file with mistakes."""
     before = stage.git("ls-remote", "conveyor", "refs/heads/main")
     stage.upload("broken.csv")
-    _expect(stage, "dataset.rejected")
+    refused = _expect(stage, "dataset.rejected")
+    for reason in refused["data"]["reasons"]:
+        stage.say(escape(reason))
     same = stage.git("ls-remote", "conveyor", "refs/heads/main") == before
     stage.say(f"the branch is {'as it was' if same else 'CHANGED'}: {before[:12]}")
 
 
 def bad_commit(stage: Stage) -> None:
-    """A bad commit is pushed: the gate refuses its model and tells the pusher why."""
+    """Push a commit whose model is worse."""
     stage.edit_params(("features: all", "features: [ash, magnesium]"))
     stage.push("Two features are enough")
     _expect(stage, "model.rejected")
 
 
 def fails_live(stage: Stage) -> None:
-    """A model passes the gate and fails live: real requests have gaps, the hold-out rows have none."""
+    """Push a commit whose model is good on the hold-out rows alone."""
     stage.edit_params(
         ("features: [ash, magnesium]", "features: all"), ("impute: true", "impute: false")
     )
@@ -93,13 +95,80 @@ def fails_live(stage: Stage) -> None:
 
 
 def trace_back(stage: Stage) -> None:
-    """A prediction is traced back to the upload that caused it."""
+    """Ask the model once more, and ask where the answer came from."""
     answer = _ask(stage, read_rows(stage.folder / "data" / "wine-holdout.csv")[1])
-    prediction = answer["parameters"]["prediction_id"]
-    stage.say(f"$ conveyor trace {prediction}")
-    traced = stage.client.trace(prediction)
-    for kind, values in traced["facts"].items():
-        stage.say(f"{kind:>10}  {escape(', '.join(values))}")
+    stage.conveyor("trace", answer["parameters"]["prediction_id"])
+
+
+ACTS: dict[str, Callable[[Stage], None]] = {
+    "First data: twenty wines land in the bucket, and a model serves": first_data,
+    "Better data arrives while requests flow: a canary, judged and promoted": better_data,
+    "Broken data: refused with the reasons, the branch stays as it was": broken_data,
+    "A bad commit is pushed: the gate refuses its model and tells the pusher why": bad_commit,
+    "A model passes the gate and fails live: real requests have gaps, the hold-out rows none": fails_live,
+    "A prediction is traced back to the upload that caused it": trace_back,
+}
+
+BY_HAND, markup=False)
+    if keep:
+        console.print(f"The line of this demo: {folder / 'line'}", markup=False)
+    else:
+        shutil.rmtree(folder)
+
+
+def first_data(stage: Stage) -> None:
+    """Upload, train, convert, release, serve."""
+    stage.upload("first.csv")
+    _expect(stage, "rollout.promoted")
+    holdout = read_rows(stage.folder / "data" / "wine-holdout.csv")
+    answer = _ask(stage, holdout[0])
+    stage.say(f"the first prediction: cultivar {answer['outputs'][0]['data'][0]}")
+
+
+def better_data(stage: Stage) -> None:
+    """Roll a better model out under traffic; no request may fail."""
+    with _traffic(stage) as traffic:
+        stage.upload("better.csv")
+        _expect(stage, "rollout.promoted")
+    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
+    if traffic.failed:
+        msg = f"{traffic.failed} requests failed during the rollout"
+        raise click.ClickException(msg)
+
+
+def broken_data(stage: Stage) -> None:
+    """Upload a file with mistakes."""
+    before = stage.git("ls-remote", "conveyor", "refs/heads/main")
+    stage.upload("broken.csv")
+    refused = _expect(stage, "dataset.rejected")
+    for reason in refused["data"]["reasons"]:
+        stage.say(escape(reason))
+    same = stage.git("ls-remote", "conveyor", "refs/heads/main") == before
+    stage.say(f"the branch is {'as it was' if same else 'CHANGED'}: {before[:12]}")
+
+
+def bad_commit(stage: Stage) -> None:
+    """Push a commit whose model is worse."""
+    stage.edit_params(("features: all", "features: [ash, magnesium]"))
+    stage.push("Two features are enough")
+    _expect(stage, "model.rejected")
+
+
+def fails_live(stage: Stage) -> None:
+    """Push a commit whose model is good on the hold-out rows alone."""
+    stage.edit_params(
+        ("features: [ash, magnesium]", "features: all"), ("impute: true", "impute: false")
+    )
+    with _traffic(stage, gaps=0.5) as traffic:
+        stage.push("The imputer is never needed on the hold-out rows: drop it")
+        _expect(stage, "rollout.rolledback")
+    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
+
+
+def trace_back(stage: Stage) -> None:
+    """Ask the model once more, and ask where the answer came from."""
+    answer = _ask(stage, read_rows(stage.folder / "data" / "wine-holdout.csv")[1])
+    stage.conveyor("trace", answer["parameters"]["prediction_id"])
 
 
 ACTS: tuple[Callable[[Stage], None], ...] = (
@@ -121,16 +190,19 @@ By hand, in a line of your own:
     conveyor predict shop --rows data/holdout.csv
     git push conveyor main             # after you changed and committed something
     conveyor trace shop@v1.0.0
+"""
 
-The copy of this demo: {folder}"""
 
+def _expect(stage: Stage, kind: str) -> Mapping[str, Any]:
+    """Tell the story until it ends and return its last event.
 
-def _expect(stage: Stage, kind: str) -> None:
-    """Tell the story until it ends; raises ClickException when it ends otherwise than it should."""
-    event = stage.until(lambda event: any(end in event["type"] for end in ENDS))
+    Raises ClickException when it ends otherwise than it should.
+    """
+    event: Mapping[str, Any] = stage.until(lambda event: any(end in event["type"] for end in ENDS))
     if kind not in event["type"]:
         msg = f"this act should end with {kind}, it ended with: {event['story']}"
         raise click.ClickException(msg)
+    return event
 
 
 def _traffic(stage: Stage, *, gaps: float = 0.0) -> Traffic:

@@ -33,6 +33,7 @@ class Stage:
         self._console = console
         self._began = time.monotonic()
         self._told = 0
+        self._heard = 0
         copy_line(Path(__file__).parents[4], self.folder)
         self.git("init", "--quiet", "--initial-branch", "main")
         self.commit("Begin the line")
@@ -56,7 +57,7 @@ class Stage:
     @property
     def url(self) -> str:
         """Where the engine answers."""
-        return self.client.url
+        return str(self.client.url)
 
     def say(self, text: str) -> None:
         """Tell something in the story's own voice."""
@@ -89,6 +90,17 @@ class Stage:
         for line in pushed.stderr.splitlines():
             if line.startswith("remote:") and line.removeprefix("remote:").strip():
                 self._console.print(f"         [dim]{escape(line.rstrip())}[/dim]")
+        # What the pusher was told is not told again.
+        newest = self.client.events(after=-1, limit=1)["events"]
+        self._heard = max([self._heard, *(event["seq"] for event in newest)])
+
+    def conveyor(self, *arguments: str) -> None:
+        """Type a command of ours and show what it says."""
+        self._shown(f"conveyor {' '.join(arguments)}")
+        command = [sys.executable, "-m", "conveyor", *arguments]
+        said = subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True)
+        for line in said.stdout.splitlines():
+            self._console.print(f"         {escape(line)}")
 
     def commit(self, message: str) -> None:
         """Commit everything."""
@@ -119,7 +131,7 @@ class Stage:
         raise Unavailable(msg)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        if any(quiet in event["type"] for quiet in QUIET):
+        if event["seq"] <= self._heard or any(quiet in event["type"] for quiet in QUIET):
             return
         at = time.monotonic() - self._began
         self._console.print(f"[dim]{at:6.1f}s[/dim]  {escape(event['story'])}")

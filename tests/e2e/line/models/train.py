@@ -89,6 +89,8 @@ def main() -> None:
         rows = [(float(row["x"]), float(row["y"])) for row in csv.DictReader(file)]
     while params["act"] == "hang":
         time.sleep(0.05)
+    if params["act"] == "pause":
+        time.sleep(3)
     if params["act"] == "raise":
         message = "no line fits these points"
         raise SystemExit(message)
@@ -100,7 +102,7 @@ def main() -> None:
             helper.make_node("Add", ["product_of_x", "offset"], ["line"]),
             *nodes,
         ],
-        "slope",
+        params["fault"],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
         [scalar("factor", factor), scalar("offset", offset + float(params["shift"])), *constants],

@@ -1,0 +1,97 @@
+"""How long `conveyor up` takes until it answers, with and without compiled bytecode.
+
+`python benchmarks/startup.py [--rounds N] [--json]` starts and stops it on a line that was served
+before, and prints where the time goes by `python -X importtime`. The goal: ready within 3 s.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from candidate import make_line
+
+PROGRAM = Path(sys.executable).with_name("conveyor")
+GOAL = 3.0
+_TOP = 12
+_GREETING = b" runs at http"
+
+
+def start(line: Path, environment: Mapping[str, str]) -> float:
+    """Return the seconds until `conveyor up` says that it runs; then stop it."""
+    command = [PROGRAM, "up", "--port", "0", "--line", line]
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+    ) as process:
+        said = process.stdout.readline() if process.stdout else b""
+        ready = time.monotonic() - began
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+    if _GREETING not in said:
+        sys.exit(f"it does not start: {(said + rest).decode()}")
+    return ready
+
+
+def imports() -> list[tuple[float, str]]:
+    """Return the packages that take longest to import, in seconds with what they import."""
+    engine = [sys.executable, "-X", "importtime", "-c", "import conveyor.cli.up"]
+    told = subprocess.run(engine, check=True, capture_output=True, text=True).stderr
+    found = []
+    for row in told.splitlines():
+        parts = row.removeprefix("import time:").split("|")
+        if len(parts) == 3 and parts[1].strip().isdigit():
+            found.append((int(parts[1]) / 1e6, parts[2].rstrip()))
+    return sorted(found, reverse=True)
+
+
+def show(name: str, seconds: list[float]) -> bool:
+    """Print one row; returns whether the goal is met."""
+    middle, worst = statistics.median(seconds), max(seconds)
+    verdict = "met" if middle <= GOAL else "MISSED"
+    print(f"{name}: median {middle:.2f} s, worst {worst:.2f} s of {len(seconds)}: {verdict}")
+    return middle <= GOAL
+
+
+def main() -> int:
+    """Measure, print, and return 1 where the goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as folder:
+        line = Path(folder) / "line"
+        line.mkdir()
+        make_line(line)
+        first = start(line, {})
+        warm = [start(line, {}) for _ in range(given.rounds)]
+        cold = []
+        for number in range(max(1, given.rounds // 3)):
+            # An empty bytecode cache for every start: ours and all libraries are compiled anew.
+            cache = Path(folder) / f"cache{number}"
+            cold.append(start(line, {"PYTHONPYCACHEPREFIX": str(cache)}))
+            shutil.rmtree(cache, ignore_errors=True)
+        slowest = imports()
+    if given.json:
+        print(json.dumps({"first": first, "warm": warm, "cold": cold, "imports": slowest[:_TOP]}))
+        return 0
+    print(f"first start of a new line (repository and state are made): {first:.2f} s")
+    met = show("warm", warm)
+    show("without any bytecode (told, not judged)", cold)
+    print("slowest imports (with what they import):")
+    for seconds, name in slowest[:_TOP]:
+        print(f"  {seconds:6.3f} s {name}")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; goal {GOAL:g} s")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
