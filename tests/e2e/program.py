@@ -42,8 +42,8 @@ class Point:
     after: bool = True
 
 
-def _caused_by(kind: str) -> Callable[..., bool]:
-    return lambda *_, because, **__: because.type == f"dev.conveyor.{kind}.v1"
+def _is_commit(begins: str) -> Callable[..., bool]:
+    return lambda *_, message, **__: message.startswith(begins)
 
 
 def _is_result_of(kind: str) -> Callable[..., bool]:
@@ -66,11 +66,11 @@ POINTS = {
         "deliveries", "accept", lambda event: event.type == "dev.conveyor.dataset.uploaded.v1"
     ),
     "bytes kept": Point("objects", "copy"),
-    "versioned": Point("history", "record", _caused_by("dataset.uploaded")),
+    "versioned": Point("history", "record", _is_commit("points: ")),
     "version told": Point("deliveries", "finish", lambda _, station, __: station == "version"),
     "training asked": Point("jobs", "ensure", lambda spec: spec.kind == "train"),
     "train stored": Point("run objects", "put", _is_result_of("train")),
-    "model committed": Point("history", "record", _caused_by("job.finished")),
+    "model committed": Point("history", "record", _is_commit("Train ")),
     "conversion asked": Point("jobs", "ensure", lambda spec: spec.kind == "convert"),
     "converted": Point("run objects", "put", _is_result_of("convert")),
     "candidate started": Point("services", "ensure"),

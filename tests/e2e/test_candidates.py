@@ -18,7 +18,7 @@ def released(line, start, **settings):
 def push_candidate(line, up, **params):
     line.params(**params)
     assert line.push().returncode == 0
-    return up.event("rollout.advanced", state="canary")
+    return up.event("rollout.advanced", state="canary", number=2)
 
 
 def ask_until(up, ended, x, number=1):

@@ -105,80 +105,9 @@ ACTS: dict[str, Callable[[Stage], None]] = {
     "Better data arrives while requests flow: a canary, judged and promoted": better_data,
     "Broken data: refused with the reasons, the branch stays as it was": broken_data,
     "A bad commit is pushed: the gate refuses its model and tells the pusher why": bad_commit,
-    "A model passes the gate and fails live: real requests have gaps, the hold-out rows none": fails_live,
+    "A model passes the gate and fails live: real requests have gaps": fails_live,
     "A prediction is traced back to the upload that caused it": trace_back,
 }
-
-BY_HAND, markup=False)
-    if keep:
-        console.print(f"The line of this demo: {folder / 'line'}", markup=False)
-    else:
-        shutil.rmtree(folder)
-
-
-def first_data(stage: Stage) -> None:
-    """Upload, train, convert, release, serve."""
-    stage.upload("first.csv")
-    _expect(stage, "rollout.promoted")
-    holdout = read_rows(stage.folder / "data" / "wine-holdout.csv")
-    answer = _ask(stage, holdout[0])
-    stage.say(f"the first prediction: cultivar {answer['outputs'][0]['data'][0]}")
-
-
-def better_data(stage: Stage) -> None:
-    """Roll a better model out under traffic; no request may fail."""
-    with _traffic(stage) as traffic:
-        stage.upload("better.csv")
-        _expect(stage, "rollout.promoted")
-    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
-    if traffic.failed:
-        msg = f"{traffic.failed} requests failed during the rollout"
-        raise click.ClickException(msg)
-
-
-def broken_data(stage: Stage) -> None:
-    """Upload a file with mistakes."""
-    before = stage.git("ls-remote", "conveyor", "refs/heads/main")
-    stage.upload("broken.csv")
-    refused = _expect(stage, "dataset.rejected")
-    for reason in refused["data"]["reasons"]:
-        stage.say(escape(reason))
-    same = stage.git("ls-remote", "conveyor", "refs/heads/main") == before
-    stage.say(f"the branch is {'as it was' if same else 'CHANGED'}: {before[:12]}")
-
-
-def bad_commit(stage: Stage) -> None:
-    """Push a commit whose model is worse."""
-    stage.edit_params(("features: all", "features: [ash, magnesium]"))
-    stage.push("Two features are enough")
-    _expect(stage, "model.rejected")
-
-
-def fails_live(stage: Stage) -> None:
-    """Push a commit whose model is good on the hold-out rows alone."""
-    stage.edit_params(
-        ("features: [ash, magnesium]", "features: all"), ("impute: true", "impute: false")
-    )
-    with _traffic(stage, gaps=0.5) as traffic:
-        stage.push("The imputer is never needed on the hold-out rows: drop it")
-        _expect(stage, "rollout.rolledback")
-    stage.say(f"{traffic.answered} requests meanwhile, {traffic.failed} failed")
-
-
-def trace_back(stage: Stage) -> None:
-    """Ask the model once more, and ask where the answer came from."""
-    answer = _ask(stage, read_rows(stage.folder / "data" / "wine-holdout.csv")[1])
-    stage.conveyor("trace", answer["parameters"]["prediction_id"])
-
-
-ACTS: tuple[Callable[[Stage], None], ...] = (
-    first_data,
-    better_data,
-    broken_data,
-    bad_commit,
-    fails_live,
-    trace_back,
-)
 
 BY_HAND = """
 By hand, in a line of your own:
