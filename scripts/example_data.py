@@ -1,11 +1,12 @@
-"""Write the data of the example line and of the templates: sets that scikit-learn ships, split by fixed seeds.
+"""Write the data of the example line and of the templates: sets that scikit-learn ships, split by
+fixed seeds.
 
-    python scripts/example_data.py
+python scripts/example_data.py
 
-wine: 178 Italian wines of three cultivars, 13 measurements each; iris: 150 flowers of three species, 4
-measurements each (both UCI Machine Learning Repository, CC BY 4.0); diabetes: 442 patients, 10 baseline values and
-the disease's progression after a year (Efron et al., Least Angle Regression, 2004). Nothing is invented except what
-`broken.csv` says about itself.
+wine: 178 Italian wines of three cultivars, 13 measurements each; iris: 150 flowers of three
+species, 4 measurements each (both UCI Machine Learning Repository, CC BY 4.0); diabetes: 442
+patients, 10 baseline values and the disease's progression after a year (Efron et al., Least Angle
+Regression, 2004). Nothing is invented except what `broken.csv` says about itself.
 """
 
 import csv
@@ -16,7 +17,6 @@ from sklearn.datasets import load_diabetes, load_iris, load_wine
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "src" / "conveyor" / "templates"
-
 
 
 def main() -> None:
@@ -35,9 +35,7 @@ def wine(data: Path) -> None:
     """Write the example line's hold-out rows and the three uploads of the demo."""
     bottles = load_wine()
     header = [name.replace("/", "_") for name in bottles.feature_names] + ["cultivar"]
-    rows = [
-        [*row, int(label) + 1] for row, label in zip(bottles.data, bottles.target, strict=True)
-    ]
+    rows = [[*row, int(label) + 1] for row, label in zip(bottles.data, bottles.target, strict=True)]
     random.Random(7).shuffle(rows)
     holdout, rest = rows[:54], rows[54:]
     write(data / "wine-holdout.csv", header, holdout)

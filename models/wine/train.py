@@ -16,11 +16,12 @@ LABEL = "cultivar"
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return the feature names, the features as float32 (rows x columns) and the labels as int64."""
+    """Return feature names, features as float32 (rows x columns) and labels as int64."""
     with path.open(newline="") as file:
         header, *rows = csv.reader(file)
     label = header.index(LABEL)
-    table = np.array([[float(cell or "nan") for cell in row] for row in rows], dtype=np.float32)
+    numbers = [[float(cell or "nan") for cell in row] for row in rows]
+    table = np.array(numbers, dtype=np.float32)
     names = [name for name in header if name != LABEL]
     return names, np.delete(table, label, axis=1), table[:, label].astype(np.int64)
 

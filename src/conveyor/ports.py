@@ -59,7 +59,9 @@ class Objects(Protocol):
         ...
 
     def put(self, key: str, body: bytes | Path) -> None:
-        """Store bytes or a file's contents once: where the key exists already, it stays as it is."""
+        """Store bytes or a file's contents once: where the key exists already, it stays as it
+        is.
+        """
         ...
 
     def copy(self, ref: ObjectRef, key: str) -> None:
@@ -95,7 +97,9 @@ class Datasets(Protocol):
         ...
 
     def keep_refused(self, ref: ObjectRef, upload: str) -> None:
-        """Put the bytes of a refused upload under `refused_key(upload)`, once; raises Superseded."""
+        """Put the bytes of a refused upload under `refused_key(upload)`, once; raises
+        Superseded.
+        """
         ...
 
 

@@ -108,7 +108,7 @@ def run_git(folder: Path, *arguments: str, check: bool = True) -> subprocess.Com
 class Up:
     """An engine as a process, and all it told since it began."""
 
-    def __init__(self, line: Line, settings: dict[str, Any], limits: Callable | None) -> None:
+    def __init__(self, line: Line, settings: dict[str, Any]) -> None:
         self.line = line
         self._log = line.folder.parent / f"engine-{len(list(line.folder.parent.glob('*.log')))}.log"
         with self._log.open("w") as log:
@@ -120,7 +120,6 @@ class Up:
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                preexec_fn=limits,
             )
         self.events: list[dict[str, Any]] = []
         self.stats: dict[str, Any] = {}
@@ -255,8 +254,8 @@ def start(line: Line) -> Iterator[Start]:
     """Start an engine over the line; all are ended after the test."""
     started: list[Up] = []
 
-    def begin(limits: Callable | None = None, **settings: Any) -> Up:
-        started.append(Up(line, settings, limits))
+    def begin(**settings: Any) -> Up:
+        started.append(Up(line, settings))
         return started[-1]
 
     yield begin

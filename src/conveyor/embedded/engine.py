@@ -260,7 +260,7 @@ class Engine:
                 arrivals=self._arrivals,
                 notices=self._deliveries,
                 deliveries=self._deliveries,
-                republish=lambda event: self._broker.republish(event),
+                republish=self._publish_again,
                 outbox_after=self.settings.delivery.outbox_after,
                 restore=self._restore,
             ),
@@ -284,6 +284,9 @@ class Engine:
 
     def _hand_on(self, events: Sequence[Event]) -> None:
         self._broker.publish_answers(events)
+
+    def _publish_again(self, event: Event) -> None:
+        self._broker.republish(event)
 
     def _noted(self, event: Event) -> NotedJobs:
         """Return the jobs for one event: who asked for a run is noted, for the trace."""
