@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints/dev.txt \
 		--compile-bytecode --editable '.[embedded]' --group dev
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 demo: $(STAMP) ## Run the line on real data in front of your eyes

@@ -128,6 +128,7 @@ class Poster:
         self._lock = threading.Lock()
         self._pool = urllib3.PoolManager(maxsize=POSTERS)
         self.posted = 0
+        self.begun = 0
         self._threads = [threading.Thread(target=self._run) for _ in range(POSTERS)]
 
     def start(self) -> None:
@@ -144,6 +145,7 @@ class Poster:
         while True:
             with self._lock:
                 number = next(self._numbers, None)
+                self.begun += 1
             if number is None:
                 return
             headers, body = encode(event(number))
@@ -161,8 +163,8 @@ class Poster:
         return False
 
 
-def measure(events: int, kills: int, fault: str, *, seconds: float, seed: int = 1) -> Outcome:
-    """Run once; kills are spread at random over `seconds`."""
+def measure(events: int, kills: int, fault: str, *, seed: int = 1) -> Outcome:
+    """Run once; the kills come at random points of the posting, none before or after it."""
     chance = random.Random(seed)  # noqa: S311
     numbers = [*range(events), *chance.sample(range(events), int(events * DUPLICATES))]
     chance.shuffle(numbers)
@@ -171,8 +173,9 @@ def measure(events: int, kills: int, fault: str, *, seconds: float, seed: int = 
         child = Child(Path(folder), fault)
         poster = Poster(child.url, iter(numbers))
         poster.start()
-        for _ in range(kills):
-            time.sleep(chance.uniform(0.2, 1.8) * seconds / kills)
+        for point in sorted(chance.uniform(0.1, 0.9) * len(numbers) for _ in range(kills)):
+            while poster.begun < point:
+                time.sleep(0.005)
             child.kill()
             child.start()
         poster.join()
@@ -202,12 +205,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=45.0, help="kills are spread over them")
     parser.add_argument("--fault", choices=[*SOUND, *FAULTS], default="none")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = measure(given.events, given.kills, given.fault, seconds=given.seconds, seed=given.seed)
+    found = measure(given.events, given.kills, given.fault, seed=given.seed)
     if given.json:
         print(json.dumps(asdict(found)))
     else:

@@ -1,8 +1,11 @@
 """What comes into the bucket, good and bad, and what the line makes of it."""
 
+from pathlib import Path
+
 import pytest
 from onnx import TensorProto, helper
 
+MIB = 2**20
 STRANGE = "Proben aus dem Süden/größer & $(kleiner) --all 'x' " + 140 * "l" + ".csv"
 
 
@@ -100,3 +103,22 @@ def test_a_ready_made_model_is_served_and_a_file_that_is_none_is_refused(line, s
     line.put("ready.onnx", ready_made())
     up.event("rollout.promoted", model="ready")
     assert up.infer(3.0, model="ready").json()["outputs"][0]["data"] == [7.0]
+
+
+@pytest.mark.slow
+def test_huge_data_is_read_in_a_stream_to_its_last_row(line, start):
+    """48 MiB whose last row is wrong, then one endless line: refused, in bounded memory."""
+    up = start().up().settled()
+    before = peak_memory(up.pid)
+    for number, body in enumerate((6 * MIB * b"1.0,3.0\n" + b"1,much\n", 48 * MIB * b"1"), 1):
+        line.put("points.csv", b"x,y\n" + body)
+        reasons = up.event("dataset.rejected", number=number)["data"]["reasons"]
+        assert number == 2 or "much" in reasons[0]
+    assert peak_memory(up.pid) - before < 400 * MIB
+    assert not line.commits("points")
+
+
+def peak_memory(pid):
+    """The most that a process had in memory at once, in bytes (VmHWM of proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])

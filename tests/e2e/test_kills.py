@@ -1,6 +1,5 @@
 """A kill -9 of any process at any step: the line ends as if nothing had happened."""
 
-
 import contextlib
 import os
 import random

@@ -46,7 +46,7 @@ def test_without_ledger_broker_and_services_the_same_stable_serves_and_nothing_i
     up.settled()
     assert (answer(up), line.tags, len(line.trainings)) == (7.0, tags, 1)
     assert not up.of("release.created")
-    assert {key for key in line.kept().keys() - kept if "/asked/" not in key} == set()
+    assert not [key for key in line.kept().keys() - kept if "/releases/" in key]
 
 
 def test_a_second_engine_on_one_state_folder_is_refused_and_the_first_goes_on(line, start):
@@ -84,7 +84,7 @@ def test_a_full_disk_loses_nothing_acknowledged_and_the_line_goes_on_when_there_
     headers["Content-Type"] = "application/cloudevents+json"
     assert up.ask("POST", "/events", json=notice, headers=headers).status == 503
     line.points()
-    up.until(lambda: "looking at the bucket" in up.log or True, "a look")
+    up.until(lambda: "looking at the" in up.log, "a look that fails")
     assert not up.of("dataset.uploaded")
     resource.prlimit(up.pid, resource.RLIMIT_FSIZE, room)
     assert up.ask("POST", "/events", json=notice, headers=headers).status == 202

@@ -1,18 +1,16 @@
 """The API over HTTP: every route behind its rule, every error as JSON."""
 
-import hmac
-import ipaddress
 import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from conveyor.api.callers import is_own_host, shows_token
 from conveyor.api.desk import Desk
 from conveyor.api.openapi import describe
 from conveyor.api.route import PREFIX, Asked, Route, Rule
@@ -28,9 +26,6 @@ from conveyor.errors import (
     Unavailable,
 )
 
-LOOPBACK = ("localhost",)
-"""Names by which a loopback address is reached; addresses themselves are always taken."""
-
 WAITING = 12
 """Long polls at once; more are answered at once, so that the server keeps threads for the rest."""
 
@@ -45,7 +40,6 @@ _STATUS: tuple[tuple[type[ConveyorError], int], ...] = (
 )
 _MISDIRECTED = 421
 _CRASHED = 500
-_BEARER = "Bearer "
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +61,7 @@ def create_api(
     table = tuple(routes)
     table = (*table, _openapi(table))
     rules = {route.name: route for route in table}
-    guard = _Guard(token, frozenset({*LOOPBACK, *(host.lower() for host in hosts)}), rules)
+    guard = _Guard(token, frozenset(host.lower() for host in hosts), rules)
     app.before_request(guard)
     app.after_request(_harden)
     app.register_error_handler(Exception, _failed)
@@ -105,13 +99,13 @@ class _Guard:
     """Asks of each request, before anything is read of it, who it is for and who sends it."""
 
     def __init__(self, token: str, hosts: frozenset[str], routes: dict[str, Route]) -> None:
-        self._token = token.encode()
+        self._token = token
         self._hosts = hosts
         self._routes = routes
 
     def __call__(self) -> Response | None:
         """Refuse what may not pass; anything without a rule of its own needs the token."""
-        if not self._is_ours(request.host):
+        if not is_own_host(request.host, self._hosts):
             message = f"no such host here: {request.host[:100]!r}; use the engine's own address"
             return answer({"error": message, "kind": "Misdirected"}, _MISDIRECTED)
         route = self._routes.get(request.endpoint or "")
@@ -122,21 +116,8 @@ class _Guard:
         return None
 
     def is_trusted(self) -> bool:
-        """Whether the request shows the token; takes the same time however wrong it is."""
-        given = request.headers.get("Authorization", "")
-        shown = given.removeprefix(_BEARER) if given.startswith(_BEARER) else ""
-        return hmac.compare_digest(shown.encode(errors="replace"), self._token)
-
-    def _is_ours(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        # An address cannot be rebound to another one, as a name can.
-        return True
+        """Whether the request shows the token."""
+        return shows_token(request.headers.get("Authorization", ""), self._token)
 
 
 def _view(

@@ -17,6 +17,7 @@ from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import JobFinished, RolloutRequested
+from conveyor.domain.rollout import JUDGE
 from conveyor.domain.versions import STABLE, Registry
 from conveyor.errors import Conflict, NotFound, Rejected, Unavailable
 from conveyor.ledger.journal import Journal
@@ -125,11 +126,8 @@ class Desk:
 
         Raises what is wrong with it as far as it can be seen now: NotFound, Conflict or Rejected.
         """
+        by = _person(asked.get("by", ""))
         self._check_command(model, action, asked.get("release"))
-        by = asked.get("by", "").strip()
-        if not by or len(by) > _MAX_NAME:
-            msg = f'a command needs the name of who gives it, e.g. {{"by": "anna"}}, got {by!r}'
-            raise Rejected(msg)
         command = asked.get("command") or uuid.uuid4().hex
         payload = RolloutRequested(
             model=model,
@@ -275,6 +273,14 @@ class Desk:
     def line(self) -> Line:
         """Return the line as declared at the branch's head; raises NotFound before a push."""
         return self.lines.at(self.history.head(self.branch))
+
+
+def _person(name: str) -> str:
+    by = name.strip()
+    if not by or len(by) > _MAX_NAME or by == JUDGE:
+        msg = f'a command needs the name of who gives it, e.g. {{"by": "anna"}}, got {by[:40]!r}'
+        raise Rejected(msg)
+    return by
 
 
 def _decode(chunk: bytes, *, final: bool) -> tuple[str, int]:

@@ -39,6 +39,8 @@ Examples:
     type=click.IntRange(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
+    envvar="CONVEYOR_PORT",
+    show_envvar=True,
     help="The port to listen on; 0 takes a free one.",
 )
 @click.option(

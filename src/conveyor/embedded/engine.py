@@ -31,11 +31,12 @@ from conveyor.domain.jobs import JobResult
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import InferenceObserved
 from conveyor.embedded.arrivals import LocalArrivals, SystemClock
+from conveyor.embedded.gate import Gate, by_path
 from conveyor.embedded.repository import introduce
 from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.embedded.state import TOKEN, StateFolder
 from conveyor.embedded.watch import Watcher
-from conveyor.embedded.web import WebServer, by_path
+from conveyor.embedded.web import WebServer
 from conveyor.errors import NotFound, Rejected
 from conveyor.eventing.broker import Broker
 from conveyor.functions import Function, Station
@@ -95,7 +96,8 @@ class Engine:
         secrets = self._state.secrets()
         self.token = secrets[TOKEN]
         self._keyring = Keyring({LINE: [secrets[LINE]], SERVE: [secrets[SERVE]]})
-        self._web = WebServer(settings.host, settings.port)
+        self._gate = Gate(self.token, self._hosts)
+        self._web = WebServer(settings.host, settings.port, self._gate)
         self._open_stores()
         self._open_world(secrets[SERVE])
         self._broker = self._assemble()
@@ -112,6 +114,11 @@ class Engine:
     def url(self) -> str:
         """Where API, events and models answer."""
         return self._web.url
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        """The names by which requests may reach it, besides localhost and plain addresses."""
+        return () if self.settings.host in LOOPBACK else (self.settings.host,)
 
     @property
     def containment(self) -> tuple[str, ...]:
@@ -135,7 +142,7 @@ class Engine:
         self._jobs.start()
         self._router.faults.start()
         self._state.write_private("api.json", json.dumps({"url": self.url, "token": self.token}))
-        self._web.serve(by_path(self._router, self._api()))
+        self._web.serve(by_path(self._router, self._api(), self._gate))
         introduce(self.settings.line, self._repository, self.line.git.branch)
         for event in self._deliveries.owed(before=self._clock.now()):
             self._broker.republish(event)
@@ -352,8 +359,7 @@ class Engine:
             look=self._look,
             problems=self._problems,
         )
-        hosts = () if self.settings.host in LOOPBACK else (self.settings.host,)
-        return create_api(desk, token=self.token, hosts=hosts)
+        return create_api(desk, token=self.token, hosts=self._hosts)
 
     def _look(self) -> None:
         """Look at everything outside now."""

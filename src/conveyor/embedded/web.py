@@ -1,24 +1,36 @@
 """One port for all: the API, the events' door and the models' router."""
 
+import copy
 import threading
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
+from waitress.utilities import Error
 
+from conveyor.embedded.gate import Gate, Head, Refusal
 from conveyor.errors import Unavailable
 
-THREADS = 32
-"""Requests in flight at once; a long poll of the API holds one."""
+THREADS = 64
+"""Requests in flight at once; a long poll of the API and a prediction hold one each."""
 
-MAX_BODY = 5 * 2**30
-"""The web server's own bound, for uploads; each other route has a smaller one."""
+CONNECTIONS = 1000
+"""Open at once; beyond it nobody new is let in until some are closed."""
+
+IDLE = 30
+"""Seconds in which a connection must send a request's head, and PACE bytes of a body."""
+
+PACE = 64 * 1024
 
 
 class WebServer:
     """Listens at once, so that the port is known; `serve` gives it what to answer with."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, gate: Gate, *, idle: float = IDLE) -> None:
         self._application: WSGIApplication = _not_ready
         try:
             self._server = create_server(
@@ -26,7 +38,10 @@ class WebServer:
                 host=host,
                 port=port,
                 threads=THREADS,
-                max_request_body_size=MAX_BODY,
+                connection_limit=CONNECTIONS,
+                channel_timeout=idle,
+                cleanup_interval=min(idle, 5),
+                asyncore_use_poll=True,
                 channel_request_lookahead=0,
                 clear_untrusted_proxy_headers=True,
                 ident=None,
@@ -37,6 +52,7 @@ class WebServer:
                 "stop what holds it, or take another with --port"
             )
             raise Unavailable(msg) from error
+        self._server.channel_class = partial(_Channel, gate)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     @property
@@ -58,16 +74,62 @@ class WebServer:
         return self._application(environ, start)
 
 
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection on which a trickle of bytes does not count as being active."""
+
+    def __init__(self, gate: Gate, *arguments: Any, **more: Any) -> None:
+        self.parser_class = partial(_Parser, gate)
+        self._counted = 0
+        super().__init__(*arguments, **more)
+
+    def handle_read(self) -> None:
+        """Take what came; a request that is not whole must bring PACE bytes to be active."""
+        before = self.last_activity
+        super().handle_read()
+        if self.request is None:
+            self._counted = 0
+        elif self.request.body_bytes_received - self._counted < PACE:
+            self.last_activity = before
+        else:
+            self._counted = self.request.body_bytes_received
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Reads a request, and no body that its head has no right to."""
+
+    def __init__(self, gate: Gate, adjustments: Any) -> None:
+        super().__init__(adjustments)
+        self._gate = gate
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Ask the gate as soon as the head is there."""
+        super().parse_header(header_plus)
+        head = Head(
+            path=self.path,
+            authorization=self.headers.get("AUTHORIZATION", ""),
+            length=self.content_length,
+        )
+        # A chunked body tells its length only by coming: waitress counts, up to one byte less.
+        self.adj = copy.copy(self.adj)
+        self.adj.max_request_body_size = self._gate.most(head) + 1
+        if refusal := self._gate.refuse_size(head):
+            self.error = _Refused(refusal)
+            self.body_rcv, self.content_length, self.expect_continue = None, 0, False
+
+
+class _Refused(Error):  # type: ignore[misc]
+    """A refusal in waitress' terms."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self._refusal = refusal
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Return status, headers and body."""
+        del ident
+        return self._refusal.line, [("Content-Type", "application/json")], self._refusal.body
+
+
 def _not_ready(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
     start("503 Service Unavailable", [("Retry-After", "1"), ("Content-Length", "0")])
     return []
-
-
-def by_path(router: WSGIApplication, others: WSGIApplication) -> WSGIApplication:
-    """Return an application that gives `/v2` and `/r` to the models' router, the rest to others."""
-
-    def application(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        first = environ["PATH_INFO"].split("/", 2)[1:2]
-        return (router if first in (["v2"], ["r"]) else others)(environ, start)
-
-    return application

@@ -23,7 +23,7 @@ def delivery():
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["none", "power-loss"])
 def test_each_event_takes_effect_exactly_once_over_three_kills(delivery, loss):
-    outcome = delivery.measure(500, 3, loss, seconds=2)
+    outcome = delivery.measure(500, 3, loss)
     assert (outcome.lost, outcome.twice, outcome.dead) == (0, 0, 0)
     assert outcome.posted > 500
 
@@ -40,6 +40,6 @@ def test_each_event_takes_effect_exactly_once_over_three_kills(delivery, loss):
     ],
 )
 def test_each_broken_guarantee_turns_the_check_red(delivery, fault, kills, seen):
-    outcome = delivery.measure(400, kills, fault, seconds=0.6)
+    outcome = delivery.measure(400, kills, fault)
     assert getattr(outcome, seen) > 0
     assert not outcome.sound

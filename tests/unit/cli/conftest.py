@@ -53,7 +53,7 @@ def engine() -> Iterator[Engine]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_POST = do_PUT = do_GET
+        do_POST = do_PUT = do_GET  # noqa: N815 -- as the server calls them
 
         def log_message(self, *_: Any) -> None:
             """Keep the tests' output clean."""

@@ -1,0 +1,161 @@
+import json
+
+import pytest
+
+from conveyor.domain.jobs import JobSpec
+from conveyor.domain.objects import run_folder
+from conveyor.domain.payloads import (
+    DatasetRejected,
+    DatasetUploaded,
+    JobFinished,
+    ModelConverted,
+    ModelRejected,
+    ModelTrained,
+    ReleaseCreated,
+    SourcePushed,
+)
+from conveyor.domain.routes import consumers
+
+RUN = "a1" * 32
+
+
+@pytest.fixture
+def pushed(world):
+    payload = SourcePushed(repository="r", ref="refs/heads/main", before="", commit=world.head)
+    return world.store(world.event(payload, "1" * 64))
+
+
+def settle(world, event, **answers):
+    """Let every station that is woken by an event be done, with the answers given by station."""
+    for station in consumers(event):
+        world.did(event, station, *answers.get(station, ()))
+
+
+def train(world, event):
+    """Start a training run because of an event."""
+    asked = {"model": "wine", "commit": world.head, "event": event.id}
+    world.hands.objects.put(f"{run_folder(RUN)}request.json", json.dumps(asked).encode())
+    world.journal.started(RUN, event)
+    world.jobs.ensure(JobSpec(kind="train", key=RUN, owner="wine", command=("x",)))
+
+
+def ended(world):
+    world.jobs.cancel(RUN)
+    return world.event(JobFinished(job="train", key=RUN, state="succeeded", owner="wine"), "2" * 64)
+
+
+def look(client, trusted, name, after=0):
+    return client.get(f"/api/v1/follow/{name}?after={after}", headers=trusted).json
+
+
+def test_a_commit_that_was_not_seen_yet_is_waited_for(client, trusted):
+    assert look(client, trusted, "f" * 40) == {
+        "lines": [],
+        "next": 0,
+        "done": False,
+        "failed": False,
+    }
+
+
+def test_a_push_that_changes_no_model_is_told_so_and_done(world, client, trusted, pushed):
+    settle(world, pushed)
+    found = look(client, trusted, world.head)
+    assert (found["lines"], found["done"]) == (["nothing to build: no model changes by this"], True)
+
+
+def test_while_a_station_owes_its_answer_it_is_not_done(world, client, trusted, pushed):
+    assert look(client, trusted, world.head)["done"] is False
+
+
+def test_the_start_of_training_is_told_once(world, client, trusted, pushed):
+    train(world, pushed)
+    settle(world, pushed)
+    first = look(client, trusted, world.head)
+    assert (first["lines"], first["done"]) == (["wine: training started"], False)
+    assert look(client, trusted, world.head, first["next"])["lines"] == []
+
+
+def test_a_run_is_followed_across_its_end_to_the_gates_refusal(world, client, trusted, pushed):
+    train(world, pushed)
+    settle(world, pushed)
+    begun = look(client, trusted, world.head)
+    finished = world.store(ended(world))
+    trained = finished.leads_to(
+        ModelTrained(model="wine", source="s", md5="m", size=1, run=RUN, commit=world.head)
+    )
+    settle(world, finished, build=[trained])
+    refused = ModelRejected(model="wine", stage="release", reason="f1 0.61", commit=world.head)
+    settle(world, trained, convert=[trained.leads_to(refused)])
+    found = look(client, trusted, world.head, begun["next"])
+    assert found["lines"] == ["wine: trained, 1 B", "wine: gate refused: f1 0.61"]
+    assert (found["done"], found["failed"]) == (True, True)
+
+
+def test_what_was_told_is_not_told_again(world, client, trusted, pushed):
+    rejected = pushed.leads_to(
+        ModelRejected(model="wine", stage="build", reason="x", commit=world.head)
+    )
+    settle(world, pushed, build=[rejected])
+    first = look(client, trusted, world.head)
+    assert look(client, trusted, world.head, first["next"])["lines"] == []
+
+
+def test_a_model_that_serves_already_is_no_silence(world, client, trusted, pushed):
+    converted = pushed.leads_to(
+        ModelConverted(model="wine", run="r", onnx="o", stable="", commit=world.head)
+    )
+    settle(world, pushed, build=[converted])
+    settle(world, converted)
+    found = look(client, trusted, world.head)
+    assert found["lines"][-1] == "wine: the same model serves already, nothing to release"
+
+
+def test_a_release_is_an_end_although_its_canary_goes_on(world, client, trusted, pushed):
+    released = ReleaseCreated(
+        model="wine", release="r", version="1.0.0", onnx="o", tag="wine@v1.0.0", commit=world.head
+    )
+    made = pushed.leads_to(released)
+    settle(world, pushed, release=[made])
+    settle(world, made)
+    found = look(client, trusted, world.head)
+    assert (found["done"], found["failed"]) == (True, False)
+    assert "wine@v1.0.0" in found["lines"][0]
+
+
+def test_what_a_station_gave_up_on_is_told_and_ends_it(world, client, trusted, pushed):
+    settle_others = [s for s in consumers(pushed) if s != "build"]
+    for station in settle_others:
+        world.did(pushed, station)
+    world.deliveries.bury(pushed, "build", reason="dvc.yaml is broken", code=422)
+    found = look(client, trusted, world.head)
+    assert "build gave up: dvc.yaml is broken" in found["lines"][0]
+    assert (found["done"], found["failed"]) == (True, True)
+
+
+def test_a_commit_below_a_pushed_one_is_followed_with_it(world, client, trusted):
+    older, newer = world.head, world.history.push({"a": b"1"})
+    payload = SourcePushed(repository="r", ref="refs/heads/main", before="", commit=newer)
+    settle(world, world.store(world.event(payload, "1" * 64)))
+    assert look(client, trusted, older)["done"] is True
+
+
+def test_an_upload_is_followed_by_its_event(world, client, trusted):
+    upload = world.store(
+        world.event(
+            DatasetUploaded(
+                dataset="wine",
+                bucket="b",
+                key="wine/wine.csv",
+                version="",
+                etag="e",
+                size=1,
+                modified="",
+                commit=world.head,
+            ),
+            "3" * 64,
+        )
+    )
+    refused = DatasetRejected(dataset="wine", reasons=["no rows"], verdict="v", upload=upload.id)
+    settle(world, upload, version=[upload.leads_to(refused)])
+    found = look(client, trusted, upload.id)
+    assert (found["lines"], found["failed"]) == (["wine: refused: no rows"], True)
