@@ -20,6 +20,7 @@ PARAMS = "params.yaml"
 
 _MAX_BYTES = 2**20
 _MAX_OPEN = 100
+_MAX_MEANT = 4 * 2**20
 _STAGE_NAME = re.compile(r"[^\x00-\x1f/:@${}\\]{1,200}")
 _GENERATORS = ("foreach", "matrix")
 
@@ -176,7 +177,23 @@ def load_yaml(text: bytes, file: str) -> CommentedMap:
         where = f"{file}, line {mark.line + 1}" if mark else file
         msg = f"{where}: not readable as YAML: {problem}"
         raise InvalidLine(msg) from error
+    refuse_bomb(document, file)
     return as_mapping(CommentedMap() if document is None else document, 1, "the file", file)
+
+
+def refuse_bomb(document: Any, file: str) -> None:
+    """Raise InvalidLine where aliases make a small YAML file mean a huge one, or hold itself."""
+    left, waiting = _MAX_MEANT, [document]
+    while waiting:
+        value = waiting.pop()
+        left -= 1 + (len(value) if isinstance(value, str) else 0)
+        if left < 0:
+            msg = f"{file}: its aliases (*name) repeat too much: write the values out"
+            raise InvalidLine(msg)
+        if isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
 
 
 def _is_too_deep(text: bytes) -> bool:

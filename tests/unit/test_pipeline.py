@@ -59,6 +59,13 @@ def test_a_file_without_stages_has_none(text):
     assert parse_pipeline(text).stages == {}
 
 
+BOMB = b"a: &a [x, x, x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (after, after, b",".join([b"*%c" % before] * 10))
+    for before, after in zip(b"abcdefghi", b"bcdefghij", strict=True)
+)
+"""A kilobyte that means gigabytes."""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -82,6 +89,8 @@ def test_a_file_without_stages_has_none(text):
         (b"\xff\xfe\x00", "not readable"),
         (b"[" * 5000, "not readable"),
         (b"a" * (2**20 + 1), "at most"),
+        (b"vars: [&a [x, *a]]", "aliases"),
+        (BOMB + b"stages: {s: {cmd: a, deps: *j}}", "aliases"),
     ],
 )
 def test_what_is_wrong_is_said_with_file_line_and_remedy(text, words):

@@ -65,17 +65,20 @@ def create_api(
     app.before_request(guard)
     app.after_request(_harden)
     app.register_error_handler(Exception, _failed)
+    _register(app, desk, table, guard)
+    return app
+
+
+def _register(app: Flask, desk: Desk, table: Iterable[Route], guard: "_Guard") -> None:
     waiting = threading.BoundedSemaphore(WAITING)
     for route in table:
-        view = _view(desk, route, guard, waiting)
         app.add_url_rule(
             route.path,
             endpoint=route.name,
-            view_func=view,
+            view_func=_view(desk, route, guard, waiting),
             methods=[route.method],
             provide_automatic_options=False,
         )
-    return app
 
 
 def _openapi(table: tuple[Route, ...]) -> Route:

@@ -1,6 +1,6 @@
 """The departure board of a line: where each thing is, since when, and what it waits for."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from conveyor.api.doors import Door
 from conveyor.api.story import SHORT, sentence
 from conveyor.bundle import load_manifest
 from conveyor.domain.line import Dataset, Line, Model, RolloutPolicy
-from conveyor.domain.payloads import DatasetRejected, ModelRejected
+from conveyor.domain.payloads import DatasetRejected, ModelRejected, ReleaseCreated
 from conveyor.domain.rollout import Rollout, State
 from conveyor.domain.versions import Registry, Tag
 from conveyor.errors import ConveyorError, NotFound, Rejected
@@ -224,7 +224,7 @@ def _made(journal: Journal, registry: Registry) -> Entry | None:
     """Return the event that made the latest release: refusals before it are history."""
     if registry.latest is None:
         return None
-    found = journal.latest(_REFUSALS, types=["dev.conveyor.release.created.v1"])
+    found = journal.latest(_REFUSALS, types=[ReleaseCreated.event_type()])
     return next((e for e in found if e.event.data.get("tag") == registry.latest.tag), None)
 
 
@@ -264,16 +264,11 @@ def _retrain(model: Model, now: datetime) -> str | None:
 def _model_waits(parts: Parts, model: Model, registry: Registry, current: Rollout | None) -> str:
     if current is not None:
         return waits(parts, current)
-    working = [job for job in _own(parts, model.name) if job]
-    if working:
+    if working := [job.kind for job in parts.jobs.running() if job.owner == model.name]:
         return f"waits for its {working[0]} run"
     if registry.releases:
         return ""
     return f"waits for its first upload: {model.upload}" if model.upload else "waits for its data"
-
-
-def _own(parts: Parts, model: str) -> Iterable[str]:
-    return (job.kind for job in parts.jobs.running() if job.owner == model)
 
 
 def _deliveries(journal: Journal) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from conveyor.api.desk import Desk
 from conveyor.api.route import PREFIX, Asked, Route, Rule
 from conveyor.codec import MAX_BATCH_BYTES
 from conveyor.errors import Rejected
+from conveyor.eventing.sources import s3
 
 MAX_UPLOAD = 5 * 2**30
 """Bytes of one upload: what S3 takes in one request. Larger files go to the bucket itself."""
@@ -59,6 +60,10 @@ def _upload(desk: Desk, asked: Asked) -> Any:
 def _take(desk: Desk, asked: Asked) -> Any:
     headers = dict(asked.request.headers.items())
     return desk.door.take(headers, asked.request.get_data(), trusted=asked.trusted)
+
+
+def _told(desk: Desk, asked: Asked) -> Any:
+    return desk.door.told(asked.request.get_data(), bucket=desk.objects.name)
 
 
 def _station(asked: Asked) -> str | None:
@@ -230,6 +235,18 @@ ROUTES = (
         answer=_object("accepted", "known"),
         status=202,
         body=_strings("ref", "commit", optional=("before",)),
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/notices/s3",
+        name="notices.s3",
+        summary="Tell of new objects, as MinIO, AWS S3 or EventBridge does; 202 once stored.",
+        handler=_told,
+        answer=_object("accepted", "known", "ignored"),
+        status=202,
+        body={"type": "object"},
+        media="*/*",
+        max_body=s3.MAX_BODY,
     ),
     Route(
         method="GET",

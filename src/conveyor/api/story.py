@@ -25,6 +25,7 @@ from conveyor.domain.payloads import (
     RolloutRequested,
     RolloutRolledBack,
     ScheduleFired,
+    ScheduleMissed,
     SourcePushed,
 )
 from conveyor.domain.routes import MINUTE
@@ -93,6 +94,11 @@ def _fired(told: ScheduleFired) -> str:
     if told.schedule == MINUTE:
         return f"the line looks around (tick of {told.tick})"
     return f"{told.subject}: time to train again (schedule of {told.tick})"
+
+
+def _missed(told: ScheduleMissed) -> str:
+    count = f"{len(told.ticks)} ticks" if len(told.ticks) > 1 else "a tick"
+    return f"{told.model}: {count} of its schedule passed while nobody looked, up to {told.ticks[-1]}"
 
 
 def _job(told: JobFinished) -> str:
@@ -187,6 +193,7 @@ _SENTENCES: dict[type[Any], Callable[[Any], str]] = {
     ModelUploaded: _model_uploaded,
     SourcePushed: _pushed,
     ScheduleFired: _fired,
+    ScheduleMissed: _missed,
     JobFinished: _job,
     OutcomeObserved: _outcome,
     DatasetVersioned: _versioned,
@@ -208,7 +215,7 @@ _SYMBOLS = {
     payload.event_type(): symbol
     for symbol, payloads in {
         "→": (NoticeReceived, DatasetUploaded, ModelUploaded, SourcePushed, OutcomeObserved),
-        "◷": (ScheduleFired,),
+        "◷": (ScheduleFired, ScheduleMissed),
         "■": (JobFinished,),
         "✓": (DatasetVersioned, ModelVersioned, ModelTrained, ModelConverted),
         "✗": (DatasetRejected, ModelRejected),

@@ -101,19 +101,23 @@ def _command(action: str, help_text: str) -> None:
     ) -> None:
         given = {"by": by or getpass.getuser(), "reason": reason or "", "release": to or ""}
         asked = session.client.command(model, action, **{k: v for k, v in given.items() if v})
-        answers = _await(session.client, asked["event"], timeout) if timeout else []
-        if session.json:
-            print_json({**asked, "events": answers})
-            return
-        for event in answers:
-            say(event["story"])
-        if not answers:
-            say("the judge was told; see: conveyor rollouts")
+        _report(session, asked, timeout)
 
     if action == "rollback":
         to = click.option("--to", metavar="RELEASE", help="An earlier release, e.g. v1.0.0.")
         run = to(run)
     rollouts.command(action, help=help_text)(run)
+
+
+def _report(session: Session, asked: Mapping[str, Any], timeout: float) -> None:
+    answers = _await(session.client, asked["event"], timeout) if timeout else []
+    if session.json:
+        print_json({**asked, "events": answers})
+        return
+    for event in answers:
+        say(event["story"])
+    if not answers:
+        say("the judge was told; see: conveyor rollouts")
 
 
 def _await(client: Client, event: str, timeout: float) -> list[Mapping[str, Any]]:

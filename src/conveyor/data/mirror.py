@@ -108,7 +108,9 @@ class Mirror:
 
     def _fetch(self) -> Answer:
         options = ("--prune", "--no-tags", "--quiet", "--no-write-fetch-head", "--force")
-        return self.git.ask("fetch", *options, "--", self.remote, *_SPECIFICATIONS)
+        # As one pack: loose objects appear one by one, a commit before the files it names.
+        whole = ("-c", "fetch.unpackLimit=1")
+        return self.git.ask(*whole, "fetch", *options, "--", self.remote, *_SPECIFICATIONS)
 
     def _is_broken(self, answer: Answer) -> bool:
         """Whether a fetch failed for what is here, not for the remote."""

@@ -167,6 +167,25 @@ class ScheduleFired(_Fields):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleMissed(_Fields):
+    """Nominal times of a model's schedule passed while nobody looked, and are not made up for.
+
+    ticks are RFC 3339 UTC, oldest first (the newest hundred of them); no station acts on it.
+    """
+
+    NAME = "schedule.missed"
+    schedule: str
+    model: str
+    ticks: list[str]
+    commit: str
+
+    @property
+    def subject(self) -> str:
+        """The model."""
+        return self.model
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobFinished(_Fields):
     """A job ended; its result lies in the store under runs/<key>/. job is its kind.
 
@@ -459,6 +478,7 @@ EVERY: tuple[type[_Fields], ...] = (
     ModelUploaded,
     SourcePushed,
     ScheduleFired,
+    ScheduleMissed,
     JobFinished,
     OutcomeObserved,
     DatasetVersioned,

@@ -1,6 +1,5 @@
 """What is outside one machine's line: its bucket, its repository, its clock."""
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,6 @@ Accept = Callable[[Event], object]
 HEAD_CURSOR = "head"
 TICK_CURSOR = "tick/"
 
-log = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -33,8 +31,8 @@ class SystemClock:
 class LocalArrivals:
     """Implements ports.Arrivals by looking; the jobs of one machine tell of their end themselves.
 
-    branch is where the line is read; settle is how long a file must be unchanged. Nothing arrives
-    while the branch has no commit yet.
+    branch is where the line is read; settle is how long a file must be unchanged (zero where
+    objects appear whole, as S3's do). Nothing arrives while the branch has no commit yet.
     """
 
     def __init__(  # noqa: PLR0913 -- everything that can be looked at
@@ -65,10 +63,15 @@ class LocalArrivals:
         return head, self._lines.at(head)
 
     def uploads(self, now: datetime, prefix: str = "") -> tuple[Event, ...]:
-        """See Arrivals.uploads; what nobody takes is noted for `conveyor status`."""
+        """See Arrivals.uploads; what nobody takes is noted for `conveyor status`.
+
+        A prefix is a key that was told of: only the upload that it is or belongs to is looked at.
+        """
         at = self.line()
         if at is None:
             return ()
+        if prefix:
+            return self._upload(prefix, at, now)
         with self._looking:
             found = bucket.look(
                 self._objects,
@@ -80,7 +83,21 @@ class LocalArrivals:
             )
             self._seen = found.seen
             self._note(found.ignored, now)
-        return tuple(event for event in found.events if _key(event).startswith(prefix))
+        return found.events
+
+    def _upload(self, key: str, at: tuple[str, Line], now: datetime) -> tuple[Event, ...]:
+        """Look at one upload, whatever whole look is under way; it may forget what this one saw."""
+        found = bucket.look_at(
+            self._objects,
+            at[1],
+            key,
+            commit=at[0],
+            now=now,
+            previous=self._seen,
+            settle=self._settle,
+        )
+        self._seen = {**self._seen, **found.seen}
+        return found.events
 
     def _note(self, ignored: Mapping[str, str], now: datetime) -> None:
         """Keep the notes on uploads that nobody takes true: new ones in, gone ones out."""
@@ -126,21 +143,15 @@ class LocalArrivals:
         self._journal.set_cursor(HEAD_CURSOR, str(handled))
 
     def settle_ticks(self, now: datetime, accept: Accept) -> None:
-        """Accept the ticks that came, then note them; ticks that the policy leaves out are told."""
+        """Accept the ticks that came, and word of those the policy leaves out, then note them."""
         found = self._ticks(now)
         if found is None:
             return
         for event in found.events:
             accept(event)
-        for name, missed in found.missed.items():
-            log.info("%s: %d ticks were missed, the last at %s", name, len(missed), missed[-1])
         for name, at in found.cursors.items():
             self._journal.set_cursor(TICK_CURSOR + name, at.isoformat())
 
     def ended_jobs(self, now: datetime) -> tuple[Event, ...]:  # noqa: ARG002 -- the port's shape
         """Return nothing: the supervisor repeats the end of a job until it was stored."""
         return ()
-
-
-def _key(event: Event) -> str:
-    return str(event.data.get("key", ""))

@@ -37,9 +37,10 @@ from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.embedded.state import TOKEN, StateFolder
 from conveyor.embedded.watch import Watcher
 from conveyor.embedded.web import WebServer
-from conveyor.errors import NotFound, Rejected
+from conveyor.errors import ConveyorError, NotFound, Rejected
 from conveyor.eventing.broker import Broker
 from conveyor.functions import Function, Station
+from conveyor.jobs.fences import Fences
 from conveyor.jobs.local import LocalJobs
 from conveyor.jobs.results import finished_event
 from conveyor.ledger.database import open_ledger, sqlite_url
@@ -141,14 +142,22 @@ class Engine:
         self._broker.start()
         self._jobs.start()
         self._router.faults.start()
+        # Whoever finds the address finds a line: its first commit comes before it.
+        introduce(self.settings.line, self._repository, self.line.git.branch)
         self._state.write_private("api.json", json.dumps({"url": self.url, "token": self.token}))
         self._web.serve(by_path(self._router, self._api(), self._gate))
-        introduce(self.settings.line, self._repository, self.line.git.branch)
         for event in self._deliveries.owed(before=self._clock.now()):
             self._broker.republish(event)
-        self._restore()
+        self._restore_early()
         for watcher in self._watchers.values():
             watcher.start()
+
+    def _restore_early(self) -> None:
+        """Serve what Git calls stable; what cannot be read yet is restored by reconcile."""
+        try:
+            self._restore()
+        except ConveyorError as error:
+            log.warning("nothing could be restored yet: %s", error)
 
     def stop(self) -> None:
         """Drain: what is in flight ends, the rest waits for the next start."""
@@ -188,6 +197,7 @@ class Engine:
         )
         self._lines = GitLines(self._history)
         self._bucket = _bucket(self.settings, self.line)
+        self._fences = Fences.probe(Path(sys.executable))
         self._jobs = LocalJobs(
             self._state.path,
             self._bucket.objects,
@@ -196,6 +206,7 @@ class Engine:
             on_finished=self._job_ended,
             settings=self.settings.environment,
             slots=self.settings.slots,
+            fences=self._fences,
         )
         self._services = ProcessServices(
             self._state.path / "services", self._bucket.objects, self._process_settings(serve_key)
@@ -209,7 +220,8 @@ class Engine:
             lines=self._lines,
             objects=self._bucket.objects,
             journal=self._journal,
-            settle=self.settings.settle,
+            # S3's objects are whole when they appear
+            settle=self.settings.settle if self._bucket.folder else timedelta(0),
         )
 
     def _process_settings(self, serve_key: str) -> ProcessSettings:
@@ -220,7 +232,13 @@ class Engine:
             line=self.line.name,
             samples=self._samples,
             flush=self.settings.flush,
+            around=self._around,
         )
+
+    def _around(self, read: Path, write: tuple[Path, ...]) -> tuple[str, ...]:
+        """Put the fences before a model that serves; it talks to the engine alone."""
+        port = urlsplit(self.url).port or 0
+        return self._fences.around_server(sys.executable, read=read, write=write, connect=port)
 
     def _assemble(self) -> Broker:
         """Bind every station to its ports and put the broker in front of them."""
@@ -312,7 +330,9 @@ class Engine:
 
     def _look_at_bucket(self) -> None:
         for event in self._arrivals.uploads(self._clock.now()):
-            self._door.enter(event)
+            # Asked first, for most looks find only what was stored long ago.
+            if not self._deliveries.seen(event.id):
+                self._door.enter(event)
 
     def _look_at_repository(self) -> None:
         self._arrivals.settle_pushes(self._clock.now(), self._door.enter)

@@ -89,7 +89,7 @@ class Gate:
 
 def is_for_models(path: str) -> bool:
     """Whether the models' router answers at a path."""
-    return path.split("/", 2)[1:2] in [[first] for first in _MODELS]
+    return "/" in path and path.split("/", 2)[1] in _MODELS
 
 
 def by_path(router: WSGIApplication, others: WSGIApplication, gate: Gate) -> WSGIApplication:

@@ -36,11 +36,14 @@ class EmbeddedSettings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], *, line: Path, state: Path | None) -> Self:
-        """Read CONVEYOR_LOOK, _SETTLE, _FLUSH, _PATIENCE and _OUTBOX_AFTER, all in seconds."""
+        """Read CONVEYOR_LOOK, _SLOW_LOOK, _SETTLE, _FLUSH, _PATIENCE and _OUTBOX_AFTER, all in
+        seconds.
+        """
         return cls(
             line=line,
             state=state or line / ".conveyor",
             look=seconds(environment, "CONVEYOR_LOOK", 0.25),
+            slow_look=seconds(environment, "CONVEYOR_SLOW_LOOK", 5),
             settle=seconds(environment, "CONVEYOR_SETTLE", 0.5),
             flush=seconds(environment, "CONVEYOR_FLUSH", 1),
             patience=seconds(environment, "CONVEYOR_PATIENCE", 120),

@@ -24,6 +24,8 @@ class StateFolder:
             msg = f"{self.path} cannot be used as state folder: {error.strerror}"
             raise Unavailable(msg) from error
         self._lock = self._claim()
+        # Left by one that was killed: nobody answers there until the engine says so again.
+        self._forget_address()
 
     def _claim(self) -> int:
         """Take the lock; raises Conflict naming the process that has it."""
@@ -62,5 +64,8 @@ class StateFolder:
 
     def release(self) -> None:
         """Say that no engine answers any more, and give the lock back."""
-        (self.path / "api.json").unlink(missing_ok=True)
+        self._forget_address()
         os.close(self._lock)
+
+    def _forget_address(self) -> None:
+        (self.path / "api.json").unlink(missing_ok=True)

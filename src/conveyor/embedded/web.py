@@ -77,6 +77,8 @@ class WebServer:
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection on which a trickle of bytes does not count as being active."""
 
+    last_activity: float
+
     def __init__(self, gate: Gate, *arguments: Any, **more: Any) -> None:
         self.parser_class = partial(_Parser, gate)
         self._counted = 0
@@ -86,16 +88,19 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         """Take what came; a request that is not whole must bring PACE bytes to be active."""
         before = self.last_activity
         super().handle_read()
-        if self.request is None:
-            self._counted = 0
-        elif self.request.body_bytes_received - self._counted < PACE:
-            self.last_activity = before
+        had = 0 if self.request is None else self.request.body_bytes_received
+        self._counted = min(self._counted, had)
+        if self.request is None or had - self._counted >= PACE:
+            self._counted = had
         else:
-            self._counted = self.request.body_bytes_received
+            self.last_activity = before
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Reads a request, and no body that its head has no right to."""
+
+    adj: Any
+    content_length: int
 
     def __init__(self, gate: Gate, adjustments: Any) -> None:
         super().__init__(adjustments)

@@ -18,6 +18,20 @@ from conveyor.jobs import landlock, namespaces
 FENCED_OFF = 125
 """Exit code when a fence that was promised could not be put up; nothing foreign ran then."""
 
+MACHINE = (
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys",
+    "/proc/uptime",
+    "/proc/version",
+)
+"""What may be read of a /proc that shows other processes: the environment of each lies there, and
+Landlock keeps only their memory closed."""
+
 _PROCESSES = 1024
 _POLITE = 10
 """Whoever serves and supervises goes first."""
@@ -112,8 +126,12 @@ def _become(cage: Cage) -> None:
         os.nice(_POLITE)
         _limit(cage)
         if cage.landlock:
+            proc = ("/proc",) if cage.namespaces and namespaces.has_own_proc() else MACHINE
             fence = landlock.Fence(
-                read=cage.read, write=cage.write, devices=cage.devices, tcp=cage.namespaces
+                read=(*cage.read, *proc),
+                write=cage.write,
+                devices=cage.devices,
+                tcp=cage.namespaces,
             )
             landlock.restrict(fence)
         elif sys.platform == "linux":

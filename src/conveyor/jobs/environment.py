@@ -17,7 +17,9 @@ _READY = ".conveyor-ready"
 _ATTEMPTS = 3
 _NETWORK = re.compile(r"(?i)failed to fetch|error sending request|timed out|dns error|connection")
 _PASSED_ON = re.compile(r"(UV|PIP)_[A-Z_]+|(?i:https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|PATH|HOME")
-_OPTION = re.compile(r"^\s*(?:-|.*(?:@\s*file:|\.\./))", re.MULTILINE)
+_OPTION = re.compile(r"^\s*(?:-|/|\.|.*(?:@\s*(?:file:|/|\.)|\.\./|\$\{))", re.MULTILINE)
+"""Options, paths, and `${NAME}`: uv would put a variable there, of which one may be a password of
+the index, and ask whatever host the line names for it."""
 _TIMEOUT = 1800.0
 
 

@@ -13,7 +13,8 @@ from typing import Self
 import conveyor
 from conveyor.domain.jobs import JobSpec, Limits
 from conveyor.errors import Unavailable
-from conveyor.jobs.contain import Cage
+from conveyor.jobs.contain import MACHINE, Cage
+from conveyor.jobs.landlock import Fence
 
 _PACKAGE: ModuleType = conveyor
 _SYSTEM = (
@@ -34,7 +35,6 @@ _SYSTEM = (
     "/etc/passwd",
     "/etc/resolv.conf",
     "/etc/ssl",
-    "/proc",
     "/sys/devices/system",
     "/sys/fs/cgroup",
 )
@@ -74,15 +74,34 @@ class Fences:
             "files outside the run's folder cut off (Landlock)"
             if self.landlock
             else "NOT cut off: files of this user outside the run's folder (no Landlock here)",
+            "models that serve: other files, TCP and processes cut off (Landlock)"
+            if self.landlock
+            else "NOT cut off: models that serve (no Landlock here)",
         )
+
+    def around_server(
+        self, python: str, *, read: Path, write: tuple[Path, ...], connect: int
+    ) -> tuple[str, ...]:
+        """Return what to put before the command of a model that serves, () where nothing holds.
+
+        It may read the folder `read`, write to `write` (they must be there), listen on a port that
+        the kernel chooses, and connect to one other: where it tells of its traffic.
+        """
+        if not self.landlock:
+            return ()
+        fence = Fence(
+            read=(*_SYSTEM, *MACHINE, *_interpreters(), str(read)),
+            write=tuple(str(folder) for folder in write),
+            devices=_DEVICES,
+            bind=(0,),
+            connect=(connect,),
+        )
+        return fence.around(python)
 
     def cage(self, spec: JobSpec, folder: Path, command: tuple[str, ...], read: Path) -> Cage:
         """Return the cage of a run in its folder; read is its environment's folder."""
         limits = spec.limits
         shared = () if not Path(_SHARED_MEMORY).exists() else (_SHARED_MEMORY,)
-        base = Path(sys.base_prefix)
-        package = Path(str(_PACKAGE.__file__)).parent.parent
-        interpreters = (str(Path(sys.prefix)), str(base), str(base.resolve()), str(package))
         return Cage(
             command=command,
             folder=str(folder / "work"),
@@ -93,7 +112,7 @@ class Fences:
             cpu_time=math.ceil(limits.timeout.total_seconds() * max(1.0, limits.cpu)) + 1,
             file_size=limits.disk,
             shared_memory=max(2**20, limits.memory // 2),
-            read=(*_SYSTEM, *interpreters, str(read)),
+            read=(*_SYSTEM, *_interpreters(), str(read)),
             write=(*(str(folder / name) for name in ("work", "home", "tmp")), *shared),
             devices=(*_DEVICES, *_gpus(limits)),
         )
@@ -121,6 +140,13 @@ def environment_of(spec: JobSpec, folder: Path, binaries: Path) -> Mapping[str, 
         "CONVEYOR_RUN": spec.key,
         **({} if spec.limits.gpu else {"CUDA_VISIBLE_DEVICES": ""}),
     }
+
+
+def _interpreters() -> tuple[str, ...]:
+    """Return the folders that Conveyor's own Python and packages lie in."""
+    base = Path(sys.base_prefix)
+    package = Path(str(_PACKAGE.__file__)).parent.parent
+    return (str(Path(sys.prefix)), str(base), str(base.resolve()), str(package))
 
 
 def _gpus(limits: Limits) -> tuple[str, ...]:

@@ -1,18 +1,22 @@
 """Fences a process off from files, TCP and other processes by Landlock, which needs no privilege.
 
+As a program it becomes another one behind a fence: `python -I -S landlock.py FENCE COMMAND...`. It
+needs only the standard library, as every cold start of a model pays for its imports.
 See https://docs.kernel.org/userspace-api/landlock.html; numbers are those of the kernel's headers.
 """
 
 import contextlib
 import ctypes
+import json
 import os
 import stat
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
-_PATH_BENEATH = 1
+_PATH_BENEATH, _NET_PORT = 1, 2
 _NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -22,7 +26,8 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _FILE_RIGHTS_BY_ABI = ((1, 13), (2, 14), (3, 15), (5, 16))
 """From which ABI on how many of the file rights exist, counted from bit 0."""
 _TCP_ABI, _SCOPE_ABI = 4, 6
-_TCP = 0b11
+_BIND, _CONNECT = 0b01, 0b10
+_TCP = _BIND | _CONNECT
 _SCOPES = 0b11
 """Abstract sockets and signals reach only processes inside the fence."""
 
@@ -40,14 +45,28 @@ class _PathRule(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
+class _PortRule(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fence:
-    """What may be touched: paths to read (and run), to write, devices; tcp keeps TCP open."""
+    """What may be touched: paths to read (and run), to write, devices; tcp keeps TCP open.
+
+    Where it does not, bind and connect are the ports that may be: 0 is any that the kernel chooses.
+    """
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     tcp: bool = False
+    bind: tuple[int, ...] = ()
+    connect: tuple[int, ...] = ()
+
+    def around(self, python: str) -> tuple[str, ...]:
+        """Return what to put before a command to run it behind this fence."""
+        return (python, "-I", "-S", __file__, json.dumps(asdict(self)))
 
 
 def version() -> int:
@@ -73,6 +92,11 @@ def restrict(fence: Fence) -> None:
     _allow(ruleset, fence.read, _READ & every)
     _allow(ruleset, fence.write, every)
     _allow(ruleset, fence.devices, (_READ_FILE | _WRITE_FILE | _IOCTL_DEVICE) & every)
+    if attributes.network:
+        for allowed, ports in ((_BIND, fence.bind), (_CONNECT, fence.connect)):
+            for port in ports:
+                rule = _PortRule(allowed=allowed, port=port)
+                _call(_ADD_RULE, ruleset, _NET_PORT, ctypes.byref(rule), 0)
     forbid_new_privileges()
     _call(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
@@ -104,3 +128,13 @@ def _call(number: int, *arguments: object) -> int:
         code = ctypes.get_errno()
         raise OSError(code, f"landlock (system call {number}): {os.strerror(code)}")
     return result
+
+
+def main(arguments: list[str]) -> None:
+    """Put a fence up and become a command; raises OSError where the kernel refuses either."""
+    restrict(Fence(**json.loads(arguments[0])))
+    os.execv(arguments[1], arguments[1:])  # noqa: S606  no shell on purpose
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

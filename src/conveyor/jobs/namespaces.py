@@ -60,6 +60,14 @@ def furnish(*, processes: int, shared_memory: int) -> None:
         fcntl.ioctl(channel, _SET_FLAGS, struct.pack("16sh14x", b"lo", flags | _UP))
 
 
+def has_own_proc() -> bool:
+    """Whether /proc shows the processes of our own pid namespace: mounting it may be forbidden."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())  # noqa: PTH115  (no path)
+    except OSError:
+        return False
+
+
 def die_with_parent(signal: int) -> None:
     """Ask the kernel to send this process the signal when its parent dies."""
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal, 0, 0, 0)

@@ -1,6 +1,7 @@
 """One run from beginning to end: fetch, work, store."""
 
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conveyor.domain.jobs import FAILED, JobResult, JobSpec
-from conveyor.errors import Rejected, Superseded
+from conveyor.errors import Rejected, Superseded, Unavailable
 from conveyor.jobs import cell, tree
 from conveyor.jobs.environment import Environments
 from conveyor.jobs.fences import Fences, environment_of
@@ -16,19 +17,32 @@ from conveyor.jobs.results import store_run
 from conveyor.jobs.workfolder import Export, lay_out
 from conveyor.ports import Objects
 
+_log = logging.getLogger(__name__)
+
 PROCESS = "process.json"
 MARK = "CONVEYOR_RUN"
+PATIENCE = 30.0
+"""The longest pause, in seconds, between two tries to store how a run ended."""
+
+NO_ROOM = 16 * 2**20
+"""Bytes free on the disk below which a failure says nothing about the run."""
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much may still be written where the folder lies."""
+    return shutil.disk_usage(folder).free
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """What runs are done with; python is the interpreter Conveyor runs in."""
+    """What runs are done with; python is the interpreter Conveyor runs in, room the disk's."""
 
     objects: Objects
     export: Export
     environments: Environments
     fences: Fences
     python: Path
+    room: Callable[[Path], int] = free_bytes
 
 
 def perform(
@@ -58,10 +72,31 @@ def perform(
         ending = _refused("what it was to read is gone or changed meanwhile", log)
     except Rejected as error:
         ending = _refused(str(error), log)
+    _blame_the_disk(ending, shop.room(folder))
     enter("store")
-    if stop.is_set():
-        raise Superseded("the run was stopped before it was stored")
-    return store_run(shop.objects, spec, folder, ending)
+    return _stored(spec, folder, shop.objects, ending, stop=stop)
+
+
+def _stored(
+    spec: JobSpec, folder: Path, objects: Objects, ending: cell.Ending, *, stop: threading.Event
+) -> JobResult:
+    """Store how a run ended, however long the store is away: hours of work are not done twice."""
+    delay = 0.5
+    while not stop.is_set():
+        try:
+            return store_run(objects, spec, folder, ending)
+        except Unavailable as error:
+            _log.warning("the end of run %s cannot be stored yet: %s", spec.key, error)
+        stop.wait(delay)
+        delay = min(PATIENCE, 2 * delay)
+    raise Superseded("the run was stopped before it was stored")
+
+
+def _blame_the_disk(ending: cell.Ending, room: int) -> None:
+    """Raise Unavailable for a failure on a full disk: with room it might not have failed."""
+    if ending.state == FAILED and room < NO_ROOM:
+        msg = f"it failed with {room} bytes left on the disk: free some and it is done again"
+        raise Unavailable(msg)
 
 
 def clear(folder: Path) -> None:

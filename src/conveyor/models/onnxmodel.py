@@ -1,5 +1,6 @@
 """Asks an ONNX model for its answers to rows of a table."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,10 @@ from conveyor.models.table import Column, Table, label_text
 
 BATCH = 8192
 """Rows asked for at once where the model leaves the choice."""
+
+PATIENCE = 60.0
+"""Seconds that one batch may take: a loop in a graph need not end, and a job's own time limit is
+far longer."""
 
 MATRIX = 2
 """The rank of a tensor of rows and columns."""
@@ -42,9 +47,12 @@ _NUMPY = dict(_DATATYPES.values())
 class OnnxModel:
     """An ONNX model ready to be asked; features of its inputs are columns of the tables it gets."""
 
-    def __init__(self, session: ort.InferenceSession, signature: Signature) -> None:
+    def __init__(
+        self, session: ort.InferenceSession, signature: Signature, *, patience: float = PATIENCE
+    ) -> None:
         self._session = session
         self.signature = signature
+        self._patience = patience
 
     @property
     def batch(self) -> int:
@@ -63,7 +71,8 @@ class OnnxModel:
             bound = tuple(replace(each, features=each.features or (each.name,)) for each in inputs)
         for tensor in bound:
             _check_width(tensor, columns)
-        return OnnxModel(self._session, replace(self.signature, inputs=bound))
+        signature = replace(self.signature, inputs=bound)
+        return OnnxModel(self._session, signature, patience=self._patience)
 
     def feeds(self, table: Table) -> dict[str, Array]:
         """Return the input tensors of the rows; raises Rejected naming the column that misfits."""
@@ -78,16 +87,28 @@ class OnnxModel:
                 f"export it with a free first dimension"
             )
         feeds = self.feeds(table)
-        try:
-            parts = [
-                self._session.run(
-                    None, {name: tensor[start : start + step] for name, tensor in feeds.items()}
-                )
-                for start in range(0, table.rows, step)
-            ]
-        except ORT_ERRORS as error:
-            raise Rejected(f"the model fails on the evaluation rows: {_short(error)}") from error
+        parts = [
+            self._run({name: tensor[start : start + step] for name, tensor in feeds.items()})
+            for start in range(0, table.rows, step)
+        ]
         return [_joined(column) for column in zip(*parts, strict=True)]
+
+    def _run(self, feeds: Mapping[str, Array]) -> list[Any]:
+        """Return the outputs of one batch; raises Rejected when it fails or takes too long."""
+        options = ort.RunOptions()
+        overdue = threading.Timer(self._patience, setattr, (options, "terminate", True))
+        overdue.start()
+        try:
+            return list(self._session.run(None, dict(feeds), options))
+        except ORT_ERRORS as error:
+            if options.terminate:
+                raise Rejected(
+                    f"the model took more than {self._patience:g} s for "
+                    f"{len(next(iter(feeds.values())))} rows and was stopped"
+                ) from error
+            raise Rejected(f"the model fails on the evaluation rows: {_short(error)}") from error
+        finally:
+            overdue.cancel()
 
     def predict(self, table: Table) -> Predictions:
         """Return labels and values for all rows."""

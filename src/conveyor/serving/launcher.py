@@ -2,17 +2,24 @@
 
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from conveyor.bundle import fetch_bundle, open_bundle
 from conveyor.domain.objects import requests_folder
-from conveyor.errors import Rejected
+from conveyor.errors import Rejected, Unavailable
 from conveyor.ports import Objects
 from conveyor.serving.process import Launch, ServeProcess
 from conveyor.serving.table import Place
+
+Around = Callable[[Path, tuple[Path, ...]], tuple[str, ...]]
+"""Returns what to put before a command that may read one folder and write to some others."""
+
+
+def _unfenced(_read: Path, _write: tuple[Path, ...]) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +28,9 @@ class ProcessSettings:
 
     python runs them, environment is all they get besides their settings (no secrets of the engine);
     key is the secret of the role "serve", sink where their summaries go; samples is the bucket's
-    folder where sampled requests may be kept, None keeps none. command is what python runs. infer
-    bounds one `infer`, run one run of the model.
+    folder where sampled requests may be kept, None keeps none. command is what python runs, around
+    puts a fence before it: models are foreign code. infer bounds one `infer`, run one run of the
+    model.
     """
 
     python: str
@@ -36,6 +44,7 @@ class ProcessSettings:
     flush: timedelta = timedelta(seconds=1)
     command: tuple[str, ...] = ("-P", "-m", "conveyor.serving")
     environment: Mapping[str, str] = field(default_factory=dict)
+    around: Around = _unfenced
 
 
 class Launcher:
@@ -58,26 +67,44 @@ class Launcher:
     def start(self, release: str, place: Place) -> ServeProcess:
         """Return a process that is ready; raises Rejected with the log's end, or Unavailable."""
         bundle = self._bundle(release)
-        command = (self._settings.python, *self._settings.command, "--bundle", str(bundle))
+        settings = self._settings
+        command = (settings.python, *settings.command, "--bundle", str(bundle))
         return ServeProcess(
             Launch(
                 release=release,
-                command=command,
+                command=(*settings.around(bundle, self._scratch(release)), *command),
                 environment=self._environment(release, place),
                 log=self.log(release),
                 notes=self.notes,
-                timeout=self._settings.startup.total_seconds(),
+                timeout=settings.startup.total_seconds(),
             )
         )
 
+    def _scratch(self, release: str) -> tuple[Path, ...]:
+        """Return the folders that a release writes to: large requests, and sampled ones."""
+        samples = self._samples(release)
+        folders = (self._temporary(release), *([samples] if samples else ()))
+        try:
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{error.filename} cannot be made: {error.strerror}") from error
+        return folders
+
+    def _temporary(self, release: str) -> Path:
+        return self._state / "tmp" / release
+
+    def _samples(self, release: str) -> Path | None:
+        samples = self._settings.samples
+        return samples / requests_folder(release) if samples else None
+
     def _environment(self, release: str, place: Place) -> dict[str, str]:
         settings = self._settings
-        samples = settings.samples / requests_folder(release) if settings.samples else ""
         given = {
             "K_SINK": settings.sink,
             "CONVEYOR_KEY_SERVE": settings.key,
             "CONVEYOR_LINE": settings.line,
-            "CONVEYOR_SAMPLES": str(samples),
+            "CONVEYOR_SAMPLES": str(self._samples(release) or ""),
         }
         return {
             **settings.environment,
@@ -87,6 +114,7 @@ class Launcher:
             "CONVEYOR_RUN_LIMIT": str(settings.run.total_seconds()),
             "CONVEYOR_FLUSH": str(settings.flush.total_seconds()),
             "CONVEYOR_WATCH_PARENT": "1",
+            "TMPDIR": str(self._temporary(release)),
         }
 
     def _bundle(self, release: str) -> Path:

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import re
+import stat
 from collections import deque
 from pathlib import Path
 
@@ -12,6 +14,8 @@ MAX_SAMPLES = 200
 """Requests kept per release; the newest push out the oldest."""
 
 MAX_SAMPLE_BYTES = 64 * 1024
+
+_SLOT = re.compile(r"[0-9]{4}\.json")
 
 
 class Sampler:
@@ -26,7 +30,11 @@ class Sampler:
         self._slots = itertools.count(self._first_slot())
 
     def _first_slot(self) -> int:
-        kept = [(path.stat().st_mtime_ns, path.name) for path in self._folder.glob("*.json")]
+        kept = [
+            (path.lstat().st_mtime_ns, path.name)
+            for path in self._folder.glob("*.json")
+            if _SLOT.fullmatch(path.name)
+        ]
         return int(max(kept)[1].removesuffix(".json")) + 1 if kept else 0
 
     def offer(self, request: bytes) -> None:
@@ -51,19 +59,34 @@ class Sampler:
 
 
 class FolderRequests:
-    """Implements ports.Requests over the bucket's folder that the samplers write to."""
+    """Implements ports.Requests over the bucket's folder that the samplers write to.
+
+    Samplers live beside foreign models, so what lies there is not believed: a link could name a
+    secret that would be sent to a model, a pipe would never end.
+    """
 
     def __init__(self, bucket: Path) -> None:
-        self._bucket = bucket
+        self._bucket = bucket.resolve()
 
     def sample(self, release: str, limit: int) -> tuple[bytes, ...]:
         """Return up to limit stored requests of a release, the newest first."""
+        folder = self._bucket / requests_folder(release)
         try:
-            stored = [
-                (path.stat().st_mtime_ns, path)
-                for path in (self._bucket / requests_folder(release)).glob("*.json")
-            ]
-            newest = sorted(stored, reverse=True)[:limit]
-            return tuple(path.read_bytes() for _, path in newest)
+            if folder.resolve() != folder:
+                return ()
+            stored = [(path.lstat().st_mtime_ns, path) for path in folder.glob("*.json")]
+            newest = (_read(path) for _, path in sorted(stored, reverse=True))
+            found = (request for request in newest if request is not None)
+            return tuple(itertools.islice(found, limit))
         except OSError as error:
             raise Unavailable(f"the requests of {release[:16]} cannot be read: {error}") from error
+
+
+def _read(path: Path) -> bytes | None:
+    """Return a sample, None for what no sampler writes: links, pipes, large files."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return None
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        status = os.fstat(file.fileno())
+        plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        return file.read() if plain and status.st_size <= MAX_SAMPLE_BYTES else None

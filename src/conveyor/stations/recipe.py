@@ -14,11 +14,22 @@ from ruamel.yaml.error import YAMLError
 from conveyor.domain.identity import digest, digest_pairs
 from conveyor.domain.line import Model, Train
 from conveyor.errors import InvalidLine, NotFound
-from conveyor.pipeline import FILE, PARAMS, Ingredients, Pipeline, below, parse_pipeline, run_key
+from conveyor.pipeline import (
+    FILE,
+    PARAMS,
+    Ingredients,
+    Pipeline,
+    below,
+    parse_pipeline,
+    refuse_bomb,
+    run_key,
+)
 from conveyor.pointers import Pointer, read_pointer
 from conveyor.ports import Tree
 
 _POINTER = ".dvc"
+_MAX_PARAMS = 128 * 1024
+"""Bytes of a parameter file that is read value by value; reading more takes many seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +151,17 @@ def _params(tree: Tree, pipeline: Pipeline, stage: str) -> Iterator[tuple[str, s
 
 
 def _values(tree: Tree, file: str) -> Any:
-    """Return a parameter file's content, None where it is neither YAML nor JSON or not there."""
+    """Return a parameter file's content, None where it is to be taken as a whole.
+
+    That is where it is neither YAML nor JSON, large, or not there.
+    """
     if not file.endswith((".yaml", ".yml", ".json")):
         return None
     try:
-        return YAML(typ="safe", pure=True).load(tree.read(file))
+        text = tree.read(file)
+        if len(text) > _MAX_PARAMS:
+            return None
+        values = YAML(typ="safe", pure=True).load(text)
     except NotFound:
         return None
     except (YAMLError, ValueError, RecursionError) as error:
@@ -152,6 +169,8 @@ def _values(tree: Tree, file: str) -> Any:
         where = f"{file}, line {mark.line + 1}" if mark else file
         msg = f"{where}: not readable as YAML; mend it"
         raise InvalidLine(msg) from error
+    refuse_bomb(values, file)
+    return values
 
 
 def _lookup(values: Any, name: str) -> str:

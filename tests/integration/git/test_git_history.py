@@ -176,6 +176,15 @@ def test_a_broken_cache_mends_itself(repository, history, tmp_path, cause, break
     assert history.causes("", commit) == ["", "one", "", "two"]
 
 
+def test_what_is_fetched_comes_as_a_whole_and_never_half(repository, history, tmp_path):
+    """As a pack: loose objects come one by one, a commit before its files."""
+    commit = repository.push(**{f"file{number}": str(number) for number in range(5)})
+    history.tree(commit)
+    objects = tmp_path / "cache" / "mirror.git" / "objects"
+    assert list(objects.glob("pack/*.idx"))
+    assert not list(objects.glob("??/*"))
+
+
 @pytest.mark.parametrize(
     "path", ["../x", "/x", "a/../../x", ".git/config", "a/.GIT/x", "", "a//b", "a\0b", "."]
 )

@@ -29,6 +29,8 @@ def told():
     yield pushed, "main: commit cccccccc was pushed"
     yield p.ScheduleFired(schedule="retrain", tick="t", commit="c", model="wine"), "train again"
     yield p.ScheduleFired(schedule="minute", tick="t", commit="c"), "looks around"
+    missed = p.ScheduleMissed(schedule="retrain", model="wine", ticks=["t", "u"], commit="c")
+    yield missed, "wine: 2 ticks of its schedule passed while nobody looked, up to u"
     ended = p.JobFinished(job="train", key="k" * 64, state="failed", owner="wine")
     yield ended, "wine: the train run kkkkkkkk ended: failed"
     outcome = p.OutcomeObserved(prediction="p", outcome=3.5, model="wine")

@@ -34,3 +34,9 @@ def test_a_released_folder_says_that_no_engine_answers(tmp_path):
     state.write_private("api.json", json.dumps({"url": "http://x"}))
     state.release()
     assert not (tmp_path / "api.json").exists()
+
+
+def test_the_address_that_a_killed_engine_left_is_forgotten(tmp_path):
+    (tmp_path / "api.json").write_text(json.dumps({"url": "http://x"}))
+    StateFolder(tmp_path)
+    assert not (tmp_path / "api.json").exists()

@@ -102,6 +102,7 @@ NAMELESS = {
     "state",
     "summary",
     "tick",
+    "ticks",
     "version",
     "window",
     "log",

@@ -52,3 +52,44 @@ def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="cannot be kept"):
         offer(Sampler(tmp_path / "file" / "below"), b"1")
+
+
+def link(folder, secret):
+    (folder / "0001.json").symlink_to(secret)
+
+
+def hard_link(folder, secret):
+    os.link(secret, folder / "0001.json")
+
+
+def pipe(folder, _):
+    os.mkfifo(folder / "0001.json")
+
+
+def flood(folder, _):
+    (folder / "0001.json").write_bytes(b" " * (MAX_SAMPLE_BYTES + 1))
+
+
+@pytest.mark.parametrize("plant", [link, hard_link, pipe, flood])
+def test_what_a_foreign_model_plants_among_the_samples_is_not_sent(tmp_path, folder, plant):
+    """A link to the engine's keys would be read by the engine and handed to the model."""
+    secret = tmp_path / "keys.json"
+    secret.write_text("secret")
+    offer(Sampler(folder), b"1")
+    plant(folder, secret)
+    assert FolderRequests(tmp_path).sample(RELEASE, 9) == (b"1",)
+
+
+def test_a_folder_of_samples_that_is_a_link_is_not_read(tmp_path, folder):
+    elsewhere = tmp_path / "elsewhere"
+    offer(Sampler(elsewhere), b"1")
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(elsewhere)
+    assert FolderRequests(tmp_path).sample(RELEASE, 9) == ()
+
+
+def test_a_foreign_file_among_the_samples_keeps_no_release_from_starting(folder):
+    folder.mkdir(parents=True)
+    (folder / "notes.json").write_text("{}")
+    offer(Sampler(folder), b"1")
+    assert (folder / "0000.json").read_bytes() == b"1"

@@ -19,7 +19,7 @@ from conveyor.errors import NotFound, Rejected
 from conveyor.ports import Objects
 
 SETTLE = timedelta(seconds=1)
-"""How long a file must be unchanged before it counts."""
+"""How long a file must be unchanged before it counts; zero where objects appear whole."""
 
 QUIET = timedelta(seconds=30)
 """How long a directory must be unchanged where conveyor.yaml says nothing of when it is
@@ -63,6 +63,48 @@ def look(  # noqa: PLR0913 - keyword-only, each a plain fact
     found = _Found(line)
     for ref in objects.list(prefix):
         found.add(ref)
+    return _judged(objects, found, commit=commit, now=now, previous=previous, settle=settle)
+
+
+def look_at(  # noqa: PLR0913 - as look
+    objects: Objects,
+    line: Line,
+    key: str,
+    *,
+    commit: str,
+    now: datetime,
+    previous: Seen | None = None,
+    settle: timedelta = SETTLE,
+) -> Look:
+    """Return what a whole look would say of the one upload that a key is or belongs to.
+
+    Lists no more than that object or its directory, however much else the bucket holds. A key that
+    nobody takes or that is gone gives an empty look.
+    """
+    found = _Found(line)
+    taker = line.taker(key)
+    if isinstance(taker, Dataset) and taker.is_directory:
+        for ref in objects.list(taker.upload):
+            found.add(ref)
+    elif taker is not None:
+        # Not by head: a listing leaves out what is still being written. A key sorts before all
+        # that begin with it.
+        first = next(iter(objects.list(key)), None)
+        if first is not None and first.key == key:
+            found.add(first)
+    return _judged(objects, found, commit=commit, now=now, previous=previous, settle=settle)
+
+
+def _judged(  # noqa: PLR0913 - as look
+    objects: Objects,
+    found: "_Found",
+    *,
+    commit: str,
+    now: datetime,
+    previous: Seen | None,
+    settle: timedelta,
+) -> Look:
+    """Return the events of what was found and is complete."""
     events, waiting, seen = [], [], {}
     for ref, complete in found.uploads(objects.name):
         since = _unchanged_since(ref, previous or {}, now)
@@ -72,7 +114,7 @@ def look(  # noqa: PLR0913 - keyword-only, each a plain fact
         if reason:
             waiting.append(f"{ref.key}: {reason}")
         else:
-            events.append(upload_event(ref, line, commit))
+            events.append(upload_event(ref, found.line, commit))
     return Look(
         events=tuple(sorted(events, key=lambda event: event.time)),
         ignored=found.ignored,
@@ -111,7 +153,7 @@ class _Found:
     """The bucket's objects, sorted by who takes them."""
 
     def __init__(self, line: Line) -> None:
-        self._line = line
+        self.line = line
         self._files: list[ObjectRef] = []
         self._takers: dict[str, Dataset] = {}
         self.members: dict[str, list[ObjectRef]] = {}
@@ -120,9 +162,9 @@ class _Found:
     def add(self, ref: ObjectRef) -> None:
         if ref.key.endswith("/"):
             return  # what S3 consoles make to show an empty folder
-        taker = self._line.taker(ref.key)
+        taker = self.line.taker(ref.key)
         if taker is None:
-            self.ignored[ref.key] = _not_taken(ref.key, self._line)
+            self.ignored[ref.key] = _not_taken(ref.key, self.line)
         elif isinstance(taker, Dataset) and taker.is_directory:
             self._takers[taker.upload] = taker
             self.members.setdefault(taker.upload, []).append(ref)
@@ -159,7 +201,7 @@ def _incomplete(  # noqa: PLR0913 - keyword-only behind the four
 ) -> str:
     """Return what an upload still waits for, "" where it is complete."""
     if not ref.key.endswith("/"):
-        return "" if quiet_for >= settle else "still being written"
+        return "" if not settle or quiet_for >= settle else "still being written"
     complete = complete or Complete(quiet=QUIET)
     names = {member.key.removeprefix(ref.key): member for member in members}
     if complete.marker is not None and (reason := _unmarked(names, complete.marker)):
@@ -167,7 +209,11 @@ def _incomplete(  # noqa: PLR0913 - keyword-only behind the four
     if complete.manifest is not None and (reason := _unlisted(objects, names, complete.manifest)):
         return reason
     pause = max(complete.quiet or settle, settle)
-    return "" if quiet_for >= pause else f"waits until nothing changed for {pause.seconds} s"
+    return (
+        ""
+        if not pause or quiet_for >= pause
+        else f"waits until nothing changed for {pause.seconds} s"
+    )
 
 
 def _unmarked(names: Mapping[str, ObjectRef], marker: str) -> str:

@@ -14,7 +14,7 @@ from croniter.croniter import CroniterError
 
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.line import Line
-from conveyor.domain.payloads import ScheduleFired, tick_id
+from conveyor.domain.payloads import ScheduleFired, ScheduleMissed, tick_id
 from conveyor.domain.routes import MINUTE, RETRAIN
 from conveyor.errors import InvalidLine
 
@@ -89,6 +89,7 @@ def tick_events(
         events += [_event(line, commit, tick, model=name) for tick in report.due]
         if report.missed:
             missed[key] = report.missed
+            events.append(_missed(line, commit, name, report.missed))
         at[key] = max(at[key] or now, now)
     kept = {name: when for name, when in at.items() if when is not None}
     return TickEvents(events=tuple(events), cursors=kept, missed=missed)
@@ -126,9 +127,20 @@ def _between(cron: str, last: datetime, now: datetime) -> list[datetime]:
     return found[::-1]
 
 
+def _missed(line: Line, commit: str, model: str, at: tuple[datetime, ...]) -> Event:
+    named = [_text(tick) for tick in at]
+    payload = ScheduleMissed(schedule=RETRAIN, model=model, ticks=named, commit=commit)
+    event_id = tick_id("missed", model, f"{named[0]}/{named[-1]}")
+    return new_event(payload, line=line.name, event_id=event_id, time=at[-1])
+
+
+def _text(tick: datetime) -> str:
+    return tick.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _event(line: Line, commit: str, tick: datetime, *, model: str | None = None) -> Event:
     schedule = RETRAIN if model else MINUTE
-    text = tick.strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = _text(tick)
     payload = ScheduleFired(schedule=schedule, tick=text, commit=commit, model=model)
     event_id = tick_id(schedule, payload.subject, text)
     return new_event(payload, line=line.name, event_id=event_id, time=tick)

@@ -8,7 +8,7 @@ import pytest
 from conveyor.data.memory import MemoryObjects
 from conveyor.domain.line import Complete, Dataset, Line, Model
 from conveyor.errors import NotFound
-from conveyor.eventing.sources.bucket import look, upload_event
+from conveyor.eventing.sources.bucket import Look, look, look_at, upload_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -166,3 +166,59 @@ def test_empty_folders_that_a_console_shows_are_nothing(objects):
     objects.stored = {"reviews/": [(replace(ref, key="reviews/"), b"")]}
     objects.head = lambda key: objects.stored[key][0][0]
     assert (at(objects).events, at(objects).ignored) == ((), {})
+
+
+class Asked(MemoryObjects):
+    """A bucket that notes what it is asked for."""
+
+    asked: tuple[str, ...] = ()
+
+    def list(self, prefix=""):
+        for ref in super().list(prefix):
+            self.asked += (f"{prefix}: {ref.key}",)
+            yield ref
+
+
+def at_key(objects, key, line=LINE, **options):
+    return look_at(objects, line, key, commit="c" * 40, now=NOW, **options)
+
+
+def test_a_look_at_one_key_lists_that_object_alone_and_gives_the_same_event():
+    objects = Asked()
+    for key in ("wine/wine.csv", "wine/wine.csv.bak", "wine/wine.csv/x", "wine/wine"):
+        objects.upload(key, b"x")
+    found = at_key(objects, "wine/wine.csv")
+    assert objects.asked == ("wine/wine.csv: wine/wine.csv",)
+    assert found.events == at(objects).events
+
+
+@pytest.mark.parametrize("key", ["wine/wine.csv.bak", "wine/wine", "wine/", "", "../x", "x\0"])
+def test_a_key_that_nobody_takes_is_not_asked_for(key):
+    objects = Asked()
+    assert at_key(objects, key) == Look()
+    assert objects.asked == ()
+
+
+def test_a_key_that_is_gone_again_is_nothing_though_others_begin_with_it(objects):
+    objects.upload("wine/wine.csv.bak", b"x")
+    assert at_key(objects, "wine/wine.csv") == Look()
+
+
+def test_a_key_in_a_directory_looks_at_the_whole_directory_and_at_nothing_else():
+    line = line_of(Complete(marker="_SUCCESS"))
+    objects = Asked()
+    objects.upload("reviews/a.csv", b"1")
+    objects.upload("reviews-old/a.csv", b"1")
+    assert at_key(objects, "reviews/a.csv", line).events == ()
+    objects.upload("reviews/_SUCCESS", b"")
+    (event,) = at_key(objects, "reviews/_SUCCESS", line).events
+    assert {asked.split(":")[0] for asked in objects.asked} == {"reviews/"}
+    assert (event,) == at(objects, line).events
+
+
+def test_without_a_settle_time_what_appears_counts_at_once_by_whatever_clock(objects):
+    """The endpoint's clock may be ahead, and ours may be set back between two looks."""
+    objects.upload("wine/wine.csv", b"x", modified=NOW + timedelta(days=1))
+    first = at(objects, settle=timedelta(0))
+    earlier = at(objects, now=NOW - SECOND, previous=first.seen, settle=timedelta(0))
+    assert first.events == earlier.events != ()

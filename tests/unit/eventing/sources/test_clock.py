@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conveyor.domain.line import Line, Model, Retrain, Train
-from conveyor.domain.payloads import ScheduleFired
+from conveyor.domain.payloads import ScheduleFired, ScheduleMissed
 from conveyor.errors import InvalidLine
 from conveyor.eventing.sources.clock import MAX_MISSED, tick_events, ticks
 
@@ -139,3 +139,13 @@ def test_however_the_clock_wanders_within_a_day_no_tick_fires_twice(steps):
         cursors = report.cursors
         seen += [event.id for event in report.events]
     assert len(seen) == len(set(seen))
+
+
+def test_what_was_missed_is_an_event_of_its_own_with_the_same_id_each_time():
+    cursors = {"minute": at(21, 12), "retrain/wine": at(18)}
+    first, second = (
+        tick_events(line("skip"), "c", cursors=cursors, now=at(21, 12)).events for _ in "12"
+    )
+    (missed,) = [ScheduleMissed.from_event(event) for event in first if "missed" in event.type]
+    assert missed.ticks == [f"2026-11-{day}T03:00:00Z" for day in (19, 20, 21)]
+    assert [event.id for event in first] == [event.id for event in second]

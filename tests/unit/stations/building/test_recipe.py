@@ -85,3 +85,25 @@ def test_a_missing_dvc_yaml_is_said(yard):
     commit = yard.history.push({"README.md": b""})
     with pytest.raises(InvalidLine, match=r"dvc\.yaml is not in commit"):
         read_recipe(MODEL, yard.history.tree(commit))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"depth: &a [*a]",
+        b"a: &a [xxxxx, xxxxx]\n"
+        + b"".join(b"a%d: &a [*a, *a, *a, *a]\n" % n for n in range(20))
+        + b"depth: *a",
+    ],
+)
+def test_a_parameter_that_means_more_than_memory_holds_is_refused(yard, text):
+    with pytest.raises(InvalidLine, match=r"params\.yaml: its aliases"):
+        recipe(yard, "params: [depth]", params_dot_yaml=text)
+
+
+def test_a_large_parameter_file_is_one_parameter(yard):
+    """Reading it value by value would keep the station for minutes."""
+    large = b"depth: [" + b"1," * 200_000 + b"1]"
+    found = recipe(yard, "params: [depth]", params_dot_yaml=large)
+    other = recipe(yard, "params: [depth]", params_dot_yaml=large + b"\n")
+    assert found.key != other.key
