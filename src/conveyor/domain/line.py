@@ -110,12 +110,14 @@ class Retrain:
 class Evaluate:
     """The rows that candidate and stable are scored on; label is the target's column.
 
-    metric is a name of `conveyor.domain.metrics`.
+    metric is a name of `conveyor.domain.metrics`; sensitivity is that of rows which are no data
+    set's (None counts as personal).
     """
 
     rows: str
     label: str
     metric: str
+    sensitivity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

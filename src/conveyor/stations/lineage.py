@@ -115,12 +115,17 @@ def _text(value: Any) -> str:
 
 
 def _strictest(model: Model, line: Line, data: Mapping[str, str]) -> str:
-    paths = [*data, *([model.evaluate.rows] if model.evaluate else [])]
-    found = [_sensitivity(path, line) for path in paths]
+    found = [_sensitivity(path, line) for path in data]
+    if rows := model.evaluate:
+        found.append(_sensitivity(rows.rows, line, own=rows.sensitivity))
     return max(found, key=_STRICTNESS.index, default=_STRICTNESS[-1])
 
 
-def _sensitivity(path: str, line: Line) -> str:
-    """Return that of the data set which holds the path; what nobody declared counts as personal."""
+def _sensitivity(path: str, line: Line, *, own: str | None = None) -> str:
+    """Return the strictest of the data sets which hold the path and of its own, if it has one.
+
+    What nobody declared counts as personal.
+    """
     holders = [each.sensitivity for each in line.data.values() if below(path, each.path)]
-    return max(holders, key=_STRICTNESS.index, default=_STRICTNESS[-1])
+    declared = [*holders, *([own] if own else [])]
+    return max(declared, key=_STRICTNESS.index, default=_STRICTNESS[-1])
