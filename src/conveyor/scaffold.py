@@ -61,10 +61,8 @@ def _refuse_overwriting(directory: Path, files: dict[str, str]) -> None:
 
 
 def _commit(directory: Path, paths: list[str], name: str) -> None:
-    """Commit the files, in a new repository unless the directory is in one."""
-    if subprocess.run(
-        ["git", "-C", directory, "rev-parse"], check=False, capture_output=True
-    ).returncode:
+    """Commit the files: a line is a repository of its own, also inside another one."""
+    if not (directory / ".git").exists():
         _git(directory, "init", "--quiet", "--initial-branch", "main")
     _git(directory, "add", "--", *paths)
     _git(directory, "commit", "--quiet", "-m", f"Begin the line {name}", "--", *paths)

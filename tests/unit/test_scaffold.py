@@ -49,6 +49,13 @@ def test_an_existing_repository_gets_one_commit_of_these_files_alone(tmp_path):
     assert git(tmp_path, "status", "--porcelain") == "?? other\n"
 
 
+def test_a_line_inside_another_repository_is_a_repository_of_its_own(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    init(tmp_path / "shop", template="regression", name="shop")
+    assert git(tmp_path / "shop", "rev-parse", "--show-toplevel").strip() == str(tmp_path / "shop")
+    assert git(tmp_path, "status", "--porcelain") == "?? shop/\n"
+
+
 @pytest.mark.parametrize("name", ["", "Shop", "a b", "../x", "x" * 41, "1a"])
 def test_a_name_that_cannot_be_a_line_is_refused(tmp_path, name):
     with pytest.raises(Rejected, match="cannot name"):

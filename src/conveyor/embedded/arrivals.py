@@ -19,7 +19,6 @@ HEAD_CURSOR = "head"
 TICK_CURSOR = "tick/"
 
 
-
 class SystemClock:
     """ports.Clock by the machine's own."""
 

@@ -32,7 +32,7 @@ from conveyor.domain.line import Line
 from conveyor.domain.payloads import InferenceObserved
 from conveyor.embedded.arrivals import LocalArrivals, SystemClock
 from conveyor.embedded.gate import Gate, by_path
-from conveyor.embedded.repository import introduce
+from conveyor.embedded.repository import introduce, refuse_foreign_state
 from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.embedded.state import TOKEN, StateFolder
 from conveyor.embedded.watch import Watcher
@@ -92,6 +92,7 @@ class Engine:
     def __init__(self, settings: EmbeddedSettings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.line = _declared(settings.line)
+        refuse_foreign_state(settings.line, settings.state)
         self._state = StateFolder(settings.state)
         self._clock = clock or SystemClock()
         secrets = self._state.secrets()
@@ -163,6 +164,7 @@ class Engine:
         """Drain: what is in flight ends, the rest waits for the next start."""
         for watcher in self._watchers.values():
             watcher.stop()
+        self._web.drain()
         self._router.faults.stop()
         self._services.close()
         self._broker.stop()

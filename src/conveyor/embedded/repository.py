@@ -16,11 +16,19 @@ def introduce(clone: Path, repository: Path, branch: str) -> None:
     """Make the engine's repository known to the user's clone, and begin it with what is there.
 
     An empty repository gets the branch as committed in the clone; a later start changes nothing.
-    Raises Rejected with the hook's words when the committed line is broken.
+    Raises Rejected with the hook's words when the committed line is broken, and where the line is
+    a folder inside a repository of something else.
     """
-    if _git(clone, "rev-parse", "--git-dir").returncode:
-        log.info("%s is no Git repository: push a line to %s", clone, repository)
+    top = _git(clone, "rev-parse", "--show-toplevel")
+    if top.returncode:
+        log.warning("%s is no Git repository: push a line to %s", clone, repository)
         return
+    if Path(top.stdout.strip()).resolve() != clone.resolve():
+        msg = (
+            f"{clone} lies inside the repository {top.stdout.strip()}: a line is a repository of "
+            f"its own, so run `git init -b {branch}` in {clone} and commit"
+        )
+        raise Rejected(msg)
     known = _git(clone, "remote", "get-url", REMOTE)
     if known.returncode:
         _git(clone, "remote", "add", REMOTE, str(repository))
@@ -29,6 +37,21 @@ def introduce(clone: Path, repository: Path, branch: str) -> None:
         return
     if _git(repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").returncode:
         _begin(clone, repository, branch)
+
+
+def refuse_foreign_state(clone: Path, state: Path) -> None:
+    """Raise Rejected where the state folder came with the repository: somebody else made it.
+
+    It holds the keys, and a Git repository whose settings and hooks would run here.
+    """
+    tracked = _git(clone, "ls-files", "-z", "--", str(state.absolute()))
+    if tracked.stdout:
+        first = tracked.stdout.split("\0")[0]
+        msg = (
+            f"{first} is committed: the state folder must be this machine's own, for who made it "
+            f"knows its keys; `git rm -r --cached {state}`, delete the folder and start again"
+        )
+        raise Rejected(msg)
 
 
 def _begin(clone: Path, repository: Path, branch: str) -> None:

@@ -2,7 +2,8 @@
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -14,6 +15,9 @@ from waitress.utilities import Error
 
 from conveyor.embedded.gate import Gate, Head, Refusal
 from conveyor.errors import Unavailable
+
+EVENTS = "/events"
+"""Where events come in."""
 
 THREADS = 64
 """Requests in flight at once; a long poll of the API and a prediction hold one each."""
@@ -32,6 +36,9 @@ class WebServer:
 
     def __init__(self, host: str, port: int, gate: Gate, *, idle: float = IDLE) -> None:
         self._application: WSGIApplication = _not_ready
+        self._draining = False
+        self._busy = 0
+        self._idle = threading.Condition()
         try:
             self._server = create_server(
                 self._answer,
@@ -65,13 +72,37 @@ class WebServer:
         self._application = application
         self._thread.start()
 
+    def drain(self, timeout: float = 10.0) -> None:
+        """Refuse what is new and let what is in flight end; long polls are not waited for.
+
+        The events' door stays open: models that stop tell of their last traffic.
+        """
+        self._draining = True
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0, timeout)
+
     def stop(self) -> None:
-        """Accept no more, let what is in flight end."""
+        """Close the port."""
         self._server.close()
-        self._server.task_dispatcher.shutdown(cancel_pending=False, timeout=5)
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        return self._application(environ, start)
+        if self._draining and environ["PATH_INFO"] != EVENTS:
+            return _not_ready(environ, start)
+        if "wait=" in environ.get("QUERY_STRING", ""):
+            return self._application(environ, start)
+        with self._counted():
+            return self._application(environ, start)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types

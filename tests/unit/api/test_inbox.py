@@ -71,3 +71,8 @@ def test_a_folder_where_the_file_should_be_is_a_conflict(inbox):
     put(inbox, "wine/wine.csv")
     with pytest.raises(Conflict):
         put(inbox, "wine")
+
+
+def test_a_name_that_no_disk_takes_is_refused_for_good(inbox):
+    with pytest.raises(Rejected, match="too long"):
+        put(inbox, "x" * 1024)

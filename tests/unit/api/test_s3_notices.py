@@ -38,8 +38,9 @@ def test_a_notification_told_again_is_acknowledged_again_and_counts_once(client,
 
 
 def test_what_is_of_no_interest_is_acknowledged_and_not_stored(client, trusted, world):
-    for body in (notification(bucket="other"), notification(key="_conveyor/x"), {"Records": []}):
-        assert tell(client, trusted, body)["accepted"] == 0
+    ours, nobodys = notification(key="_conveyor/x"), notification(key="wine/wine.csv.bak")
+    for body in (notification(bucket="other"), ours, nobodys):
+        assert tell(client, trusted, body) == {"accepted": 0, "known": 0, "ignored": 1}
     assert not world.journal.events()
 
 
@@ -63,3 +64,8 @@ def test_a_body_over_the_bound_is_413(client, trusted):
 def test_without_the_token_nothing_is_taken(client, world):
     assert client.post(PATH, json=notification()).status_code == 401
     assert not world.journal.events()
+
+
+def test_before_the_first_push_whatever_is_told_is_kept(client, trusted, world):
+    world.history._heads.clear()
+    assert tell(client, trusted, notification(key="anything"))["accepted"] == 1

@@ -1,6 +1,7 @@
 """What only a folder that stands for the bucket has to guard against."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -151,3 +152,23 @@ def test_what_a_killed_process_left_is_removed_after_a_day(root, objects):
 def test_a_name_too_long_for_the_disk_is_refused_for_good(objects):
     with pytest.raises(Rejected, match="File name too long"):
         objects.put("n" * 300, b"x")
+
+
+def test_what_the_engine_believes_is_its_owners_alone(tmp_path):
+    """Whoever may drop data into a shared folder must not forge results beside it."""
+    FolderObjects(tmp_path / "bucket")
+    assert stat.S_IMODE((tmp_path / "bucket" / "_conveyor").stat().st_mode) == 0o700
+
+
+def test_bytes_swapped_after_their_check_are_not_copied_although_the_time_was_set_back(tmp_path):
+    """Else bytes that nobody checked would lie under the hash of those that were."""
+    objects = FolderObjects(tmp_path)
+    file = tmp_path / "wine.csv"
+    file.write_text("good")
+    ref, times = objects.head("wine.csv"), file.stat()
+    time.sleep(0.02)
+    with file.open("r+") as stream:
+        stream.write("evil")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(Superseded):
+        objects.copy(ref, "_conveyor/dvc/good")

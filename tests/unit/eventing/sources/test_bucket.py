@@ -8,7 +8,14 @@ import pytest
 from conveyor.data.memory import MemoryObjects
 from conveyor.domain.line import Complete, Dataset, Line, Model
 from conveyor.errors import NotFound
-from conveyor.eventing.sources.bucket import Look, look, look_at, upload_event
+from conveyor.eventing.sources.bucket import (
+    MAX_IGNORED,
+    Look,
+    look,
+    look_at,
+    may_complete,
+    upload_event,
+)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -222,3 +229,28 @@ def test_without_a_settle_time_what_appears_counts_at_once_by_whatever_clock(obj
     first = at(objects, settle=timedelta(0))
     earlier = at(objects, now=NOW - SECOND, previous=first.seen, settle=timedelta(0))
     assert first.events == earlier.events != ()
+
+
+def test_of_many_keys_that_nobody_takes_the_newest_are_told(objects):
+    for number in range(MAX_IGNORED + 5):
+        objects.upload(f"other/{999 - number}", b"x")
+    ignored = at(objects).ignored
+    assert len(ignored) == MAX_IGNORED
+    assert {"other/999", "other/995"}.isdisjoint(ignored)
+
+
+@pytest.mark.parametrize(
+    ("key", "complete", "may"),
+    [
+        ("wine/wine.csv", None, True),
+        ("models/sentiment.onnx", None, True),
+        ("wine/wine.csv.bak", None, False),
+        ("reviews/_SUCCESS", Complete(marker="_SUCCESS"), True),
+        ("reviews/a/_SUCCESS", Complete(marker="_SUCCESS"), False),
+        ("reviews/files.txt", Complete(manifest="files.txt"), True),
+        ("reviews/a.csv", Complete(marker="_SUCCESS"), False),
+        ("reviews/a.csv", Complete(quiet=SECOND), False),
+    ],
+)
+def test_a_file_a_marker_or_a_manifest_may_complete_an_upload(key, complete, may):
+    assert may_complete(line_of(complete), key) is may

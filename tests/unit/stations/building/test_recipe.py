@@ -87,15 +87,14 @@ def test_a_missing_dvc_yaml_is_said(yard):
         read_recipe(MODEL, yard.history.tree(commit))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"depth: &a [*a]",
-        b"a: &a [xxxxx, xxxxx]\n"
-        + b"".join(b"a%d: &a [*a, *a, *a, *a]\n" % n for n in range(20))
-        + b"depth: *a",
-    ],
+BOMB = b"n0: &n0 [x, x]\n" + b"".join(
+    b"n%d: &n%d [*n%d, *n%d, *n%d, *n%d]\n" % (n, n, n - 1, n - 1, n - 1, n - 1)
+    for n in range(1, 21)
 )
+"""A kilobyte that means terabytes."""
+
+
+@pytest.mark.parametrize("text", [b"depth: &a [*a]", BOMB + b"depth: *n20"])
 def test_a_parameter_that_means_more_than_memory_holds_is_refused(yard, text):
     with pytest.raises(InvalidLine, match=r"params\.yaml: its aliases"):
         recipe(yard, "params: [depth]", params_dot_yaml=text)
