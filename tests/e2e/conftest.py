@@ -161,8 +161,12 @@ class Up:
         with self._heard:
             met_in_time = self._heard.wait_for(lambda: met() or self._ended, seconds)
             if not met_in_time or not met():
-                told = "\n".join(f"{e['type']} {json.dumps(e['data'])[:300]}" for e in self.events)
-                pytest.fail(f"{what} did not come\n{told}\n{self.stats}\n{self.log[-3000:]}")
+                pytest.fail(f"{what} did not come\n{self.story()}")
+
+    def story(self) -> str:
+        """Return all that it told and logged, for a test that failed."""
+        told = "\n".join(f"{e['type']} {json.dumps(e['data'])[:300]}" for e in self.events)
+        return f"{told}\n{self.stats}\n{self.log[-3000:]}"
 
     def up(self) -> "Up":
         """Wait until it answers."""
@@ -183,7 +187,8 @@ class Up:
             lambda: len(self.of(kind, **data)) >= number or self._is_refused(kind),
             f"{number} x {kind} {data}",
         )
-        assert len(self.of(kind, **data)) >= number, self.of("model.rejected")
+        if len(self.of(kind, **data)) < number:
+            pytest.fail(f"{kind} did not come, but a refusal\n{self.story()}")
         return self.of(kind, **data)[number - 1]
 
     def _is_refused(self, kind: str) -> bool:

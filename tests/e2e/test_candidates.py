@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-CRASHING = ["-P", str(Path(__file__).with_name("crashing.py"))]
+CRASHING = ["-P", "-c", Path(__file__).with_name("crashing.py").read_text()]
+"""Given as text: serve processes are fenced in and cannot read the tests."""
 
 
 def released(line, start, **settings):

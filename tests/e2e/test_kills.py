@@ -87,7 +87,7 @@ def test_a_training_whose_process_is_killed_is_rejected_and_the_line_goes_on(lin
     up = start().up()
     child = await_training(up)
     child.kill()
-    assert "ended with exit code" in up.event("model.rejected")["data"]["reason"]
+    assert "Killed" in up.event("model.rejected")["data"]["reason"]
     up.handled = len(up.events)
     line.params(act="train")
     line.push()

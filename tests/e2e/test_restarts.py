@@ -3,6 +3,7 @@
 import resource
 import shutil
 import socket
+import time
 
 import psutil
 import pytest
@@ -84,7 +85,8 @@ def test_a_full_disk_loses_nothing_acknowledged_and_the_line_goes_on_when_there_
     headers["Content-Type"] = "application/cloudevents+json"
     assert up.ask("POST", "/events", json=notice, headers=headers).status == 503
     line.points()
-    up.until(lambda: "looking at the" in up.log, "a look that fails")
+    while not up.ask("GET", "/api/v1/status").json()["problems"]:
+        time.sleep(0.1)
     assert not up.of("dataset.uploaded")
     resource.prlimit(up.pid, resource.RLIMIT_FSIZE, room)
     assert up.ask("POST", "/events", json=notice, headers=headers).status == 202

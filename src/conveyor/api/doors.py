@@ -6,13 +6,11 @@ from typing import Any
 
 from conveyor.codec import LINE, Keyring, decode_batch
 from conveyor.codec.keyring import ROLE, SIGNATURE
-from conveyor.codec.strict import parse
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
-from conveyor.domain.payloads import DatasetUploaded, NoticeReceived, SourcePushed
+from conveyor.domain.payloads import NoticeReceived, SourcePushed
 from conveyor.domain.routes import OUTSIDE
 from conveyor.errors import Unauthorized
-from conveyor.eventing.sources import s3
 from conveyor.ports import Clock, Notices
 
 
@@ -53,20 +51,6 @@ class Door:
         identity = digest("git", str(body.get("ref", "")), str(body.get("commit", "")))
         kind = SourcePushed.event_type()
         return self.enter(self.notice("git", kind, body, identity=identity))
-
-    def told(self, body: bytes, *, bucket: str) -> dict[str, int]:
-        """Store what an S3 endpoint tells of new objects in the bucket.
-
-        Returns how many notices were new, known and none of ours. Raises InvalidEvent where the
-        body is no JSON; what is JSON is never refused, for the endpoint would tell nothing more.
-        """
-        told = s3.read(parse(body), bucket=bucket)
-        kind = DatasetUploaded.event_type()
-        new = sum(
-            self.enter(self.notice("s3", kind, each.body, identity=each.identity))
-            for each in told.notices
-        )
-        return {"accepted": new, "known": len(told.notices) - new, "ignored": told.ignored}
 
     def _checked(self, event: Event, *, trusted: bool) -> Event:
         if event.extensions.keys() & {ROLE, SIGNATURE}:

@@ -1,5 +1,6 @@
 """Takes a user's upload into the bucket: whole and durable, or not at all."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -112,4 +113,5 @@ def _translated(key: str) -> Iterator[None]:
         raise Conflict(msg) from error
     except OSError as error:
         msg = f"{key!r} cannot be stored: {error.strerror or error}"
-        raise Unavailable(msg) from error
+        hopeless = error.errno in {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+        raise (Rejected if hopeless else Unavailable)(msg) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
+from conveyor.api import told
 from conveyor.api.desk import Desk
 from conveyor.api.route import PREFIX, Asked, Route, Rule
 from conveyor.codec import MAX_BATCH_BYTES
@@ -60,10 +61,6 @@ def _upload(desk: Desk, asked: Asked) -> Any:
 def _take(desk: Desk, asked: Asked) -> Any:
     headers = dict(asked.request.headers.items())
     return desk.door.take(headers, asked.request.get_data(), trusted=asked.trusted)
-
-
-def _told(desk: Desk, asked: Asked) -> Any:
-    return desk.door.told(asked.request.get_data(), bucket=desk.objects.name)
 
 
 def _station(asked: Asked) -> str | None:
@@ -241,7 +238,7 @@ ROUTES = (
         path=f"{PREFIX}/notices/s3",
         name="notices.s3",
         summary="Tell of new objects, as MinIO, AWS S3 or EventBridge does; 202 once stored.",
-        handler=_told,
+        handler=lambda desk, asked: told.take(desk, asked.request.get_data()),
         answer=_object("accepted", "known", "ignored"),
         status=202,
         body={"type": "object"},

@@ -74,8 +74,8 @@ def up(  # noqa: PLR0913 -- one per option
 
 def _greet(engine: Engine) -> None:
     say(f"{engine.line.name} runs at {engine.url}")
-    if engine.bucket_folder is not None:
-        say(f"  put data into     {engine.bucket_folder}   (or: conveyor put FILE)")
+    bucket = engine.bucket_folder or engine.settings.bucket or engine.line.bucket
+    say(f"  put data into     {bucket}   (or: conveyor put FILE)")
     say(f"  push code with    git push conveyor {engine.line.git.branch}")
     say("  see what happens  conveyor status, conveyor events --follow")
     for fence in engine.containment:

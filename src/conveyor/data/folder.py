@@ -20,8 +20,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FolderObjects:
-    """The files below a folder. It keeps no versions: size, time of change and inode identify the
-    bytes.
+    """The files below a folder. It keeps no versions: size, times of change and inode identify the
+    bytes. Who owns a file can set its mtime back, so users' files count by ctime too.
 
     Hidden and temporary files, links and files that a program still writes to are not listed.
     """
@@ -29,7 +29,9 @@ class FolderObjects:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         with _translated(str(root)):
-            (self._root / _INCOMING).mkdir(parents=True, exist_ok=True)
+            # Others may put data beside it; what is below is believed, so it is the owner's alone.
+            (self._root / RESERVED).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._root / _INCOMING).mkdir(exist_ok=True)
             files.remove_old(self._root / _INCOMING)
 
     @property
@@ -104,11 +106,15 @@ class FolderObjects:
                 files.copy(source, target)
 
     def _ref(self, key: str, status: os.stat_result) -> ObjectRef:
+        facts = [status.st_size, status.st_mtime_ns, status.st_ino]
+        if not key.startswith(RESERVED):
+            # Ours are written once; their ctime moves when their temporary name goes.
+            facts.append(status.st_ctime_ns)
         return ObjectRef(
             bucket=self.name,
             key=key,
             version="",
-            etag=digest(str(status.st_size), str(status.st_mtime_ns), str(status.st_ino))[:32],
+            etag=digest(*map(str, facts))[:32],
             size=status.st_size,
             modified=_EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000),
         )

@@ -36,7 +36,8 @@ def receive(event: Event, *, arrivals: Arrivals) -> tuple[Event, ...]:
 def _key(notice: NoticeReceived) -> str:
     key = notice.body.get("key")
     if not isinstance(key, str) or not key:
-        message = f"{notice.notice}: data.key is {key!r}, expected the uploaded object's key"
+        fault = notice.body.get("fault", f"data.key is {key!r}, expected the uploaded object's key")
+        message = f"{notice.notice}: {str(fault)[:1000]}"
         raise InvalidEvent(message)
     return key
 

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from conveyor.data.memory import MemoryObjects
 from conveyor.domain.jobs import JobResult, JobSpec, Limits
+from conveyor.jobs.fences import Fences
 from conveyor.jobs.local import LocalJobs
 
 Make = Callable[..., JobSpec]
@@ -39,10 +41,9 @@ class Bench:
             return next(result for result in self.told if result.key == spec.key)
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@contextmanager
+def supervising(state: Path, fences: Fences | None) -> Iterator[Bench]:
     objects = MemoryObjects()
-    state = tmp_path / "state"
     made: Bench
 
     def tell(result: JobResult) -> None:
@@ -55,11 +56,25 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         python=Path(sys.executable),
         on_finished=tell,
         settings={},
+        fences=fences,
     )
     made = Bench(jobs, objects, state)
     jobs.start()
     yield made
     jobs.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with supervising(tmp_path / "state", None) as made:
+        yield made
+
+
+@pytest.fixture
+def half_fenced(tmp_path: Path) -> Iterator[Bench]:
+    """A supervisor in a container that forbids namespaces: Landlock alone."""
+    with supervising(tmp_path / "state", Fences(namespaces=False, landlock=True)) as made:
+        yield made
 
 
 @pytest.fixture

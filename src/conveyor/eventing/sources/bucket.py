@@ -5,6 +5,7 @@ event id.
 """
 
 import difflib
+import heapq
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ QUIET = timedelta(seconds=30)
 complete.
 """
 
+MAX_IGNORED = 100
+"""How many keys that nobody takes a look tells of: the newest, for a bucket may hold much else."""
+
 Seen: TypeAlias = Mapping[str, tuple[str, datetime]]
 """What was there at the last look: key -> (etag, since when it has this etag)."""
 
@@ -35,8 +39,8 @@ class Look:
     """What a look found: events of complete uploads, a sentence on each other key, and what was
     seen.
 
-    ignored maps keys that nobody takes to what to do, waiting are those that are not complete yet;
-    give seen to the next look.
+    ignored maps the newest keys that nobody takes to what to do, waiting are those that are not
+    complete yet; give seen to the next look.
     """
 
     events: tuple[Event, ...] = ()
@@ -93,6 +97,18 @@ def look_at(  # noqa: PLR0913 - as look
         if first is not None and first.key == key:
             found.add(first)
     return _judged(objects, found, commit=commit, now=now, previous=previous, settle=settle)
+
+
+def may_complete(line: Line, key: str) -> bool:
+    """Whether an object of this key may complete an upload: it is its file, marker or manifest.
+
+    Other files of a directory do not: thousands of them would each have the directory listed.
+    """
+    taker = line.taker(key)
+    if not isinstance(taker, Dataset) or not taker.is_directory:
+        return taker is not None
+    complete = taker.complete or Complete()
+    return key.removeprefix(taker.upload) in {complete.marker, complete.manifest}
 
 
 def _judged(  # noqa: PLR0913 - as look
@@ -157,14 +173,21 @@ class _Found:
         self._files: list[ObjectRef] = []
         self._takers: dict[str, Dataset] = {}
         self.members: dict[str, list[ObjectRef]] = {}
-        self.ignored: dict[str, str] = {}
+        self._others: list[tuple[datetime, str]] = []
+
+    @property
+    def ignored(self) -> dict[str, str]:
+        """What to do about the newest keys that nobody takes, by key."""
+        return {key: _not_taken(key, self.line) for key in sorted(key for _, key in self._others)}
 
     def add(self, ref: ObjectRef) -> None:
         if ref.key.endswith("/"):
             return  # what S3 consoles make to show an empty folder
         taker = self.line.taker(ref.key)
         if taker is None:
-            self.ignored[ref.key] = _not_taken(ref.key, self.line)
+            heapq.heappush(self._others, (ref.modified, ref.key))
+            if len(self._others) > MAX_IGNORED:
+                heapq.heappop(self._others)
         elif isinstance(taker, Dataset) and taker.is_directory:
             self._takers[taker.upload] = taker
             self.members.setdefault(taker.upload, []).append(ref)

@@ -36,6 +36,11 @@ class Notice:
     identity: str
     body: Mapping[str, Json]
 
+    @property
+    def key(self) -> str:
+        """The key, "" where none can be read."""
+        return str(self.body.get("key", ""))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
