@@ -307,7 +307,10 @@ class Arrivals(Protocol):
     """What really is outside now, as events; a notice and a periodic look give the same ids."""
 
     def uploads(self, now: datetime, prefix: str = "") -> tuple[Event, ...]:
-        """Return an event per complete upload below the prefix that a data set or model takes."""
+        """Return an event per complete upload that a data set or model takes.
+
+        A prefix is a key that was told of: then only the upload that it is or belongs to counts.
+        """
         ...
 
     def pushes(self, now: datetime) -> tuple[Event, ...]:

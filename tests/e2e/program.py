@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from conveyor.embedded.engine import Engine
+from conveyor.embedded.parts import Parts
 from conveyor.embedded.settings import EmbeddedSettings
-from conveyor.serving.launcher import ProcessSettings
 from conveyor.settings import DeliverySettings
 
 _print = threading.Lock()
@@ -129,46 +130,47 @@ class ShiftedClock:
         return datetime.now(UTC) + timedelta(seconds=shift)
 
 
-class Watched(Engine):
-    """An engine that counts its training runs, and dies where it is told to."""
+@dataclass(frozen=True)
+class Altered:
+    """Counts training runs, and puts a part that dies at its point in the place of a sound one."""
 
-    crash = ""
+    line: Path
+    crash: str = ""
     serve_command: tuple[str, ...] = ()
 
-    def _assemble(self) -> Any:
-        """Put the fragile part in its place before the stations get theirs."""
-        self._jobs._shop = replace(self._jobs._shop, export=self._counted_export)
-        if point := POINTS.get(self.crash):
-            self._put_in(point)
-        return super()._assemble()
+    def __call__(self, parts: Parts) -> Parts:
+        """Return the parts as the test wants them."""
+        shop = parts.jobs._shop
+        parts.jobs._shop = replace(shop, export=partial(self._export, parts))
+        if self.serve_command:
+            launcher = parts.services._launcher
+            launcher._settings = replace(launcher._settings, command=self.serve_command)
+        point = POINTS.get(self.crash)
+        return self._with(parts, point) if point else parts
 
-    def _put_in(self, point: Point) -> None:
+    def _with(self, parts: Parts, point: Point) -> Parts:
         if point.part == "objects":
-            objects = Fragile(self._bucket.objects, self.crash, point)
-            self._bucket = replace(self._bucket, objects=objects)
-        elif point.part == "run objects":
-            objects = Fragile(self._jobs._shop.objects, self.crash, point)
-            self._jobs._shop = replace(self._jobs._shop, objects=objects)
-        else:
-            name = f"_{point.part}"
-            setattr(self, name, Fragile(getattr(self, name), self.crash, point))
+            objects = Fragile(parts.bucket.objects, self.crash, point)
+            return replace(parts, bucket=replace(parts.bucket, objects=objects))
+        if point.part == "run objects":
+            objects = Fragile(parts.jobs._shop.objects, self.crash, point)
+            parts.jobs._shop = replace(parts.jobs._shop, objects=objects)
+            return parts
+        fragile = Fragile(getattr(parts, point.part), self.crash, point)
+        return replace(parts, **{point.part: fragile})
 
-    def _counted_export(self, commit: str, folder: Path) -> None:
+    def _export(self, parts: Parts, commit: str, folder: Path) -> None:
         """Lay out a training run's files, and note that it is done (once more)."""
-        self._history.export(commit, folder)
-        with (self.settings.line.parent / "trainings.log").open("a") as file:
+        parts.history.export(commit, folder)
+        with (self.line.parent / "trainings.log").open("a") as file:
             file.write(f"{folder.parent.name}\n")
 
-    def _process_settings(self, serve_key: str) -> ProcessSettings:
-        given = super()._process_settings(serve_key)
-        return replace(given, command=self.serve_command or given.command)
 
-
-def follow(engine: Watched) -> None:
+def follow(engine: Engine) -> None:
     """Tell every event and each change of the counts, for as long as the ledger is open."""
     seq, stats = 0, None
     while True:
-        for entry in engine._journal.events(seq, wait=timedelta(seconds=0.1)):
+        for entry in engine.parts.journal.events(seq, wait=timedelta(seconds=0.1)):
             seq = entry.sequence
             event = entry.event
             tell(
@@ -180,16 +182,16 @@ def follow(engine: Watched) -> None:
                     "extensions": dict(event.extensions),
                 }
             )
-        if (now := engine._journal.stats()) != stats:
+        if (now := engine.parts.journal.stats()) != stats:
             stats = now
             tell(stats={**asdict(now), "seq": seq})
 
 
-def lurk(engine: Watched, kind: str) -> None:
+def lurk(engine: Engine, kind: str, crash: str) -> None:
     """Die as soon as a job of the kind works."""
-    while not any(job.kind == kind and job.phase == "work" for job in engine._jobs.running()):
+    while not any(job.kind == kind and job.phase == "work" for job in engine.parts.jobs.running()):
         time.sleep(0.002)
-    die(engine.crash)
+    die(crash)
 
 
 def read_settings(given: dict[str, Any]) -> EmbeddedSettings:
@@ -218,17 +220,20 @@ def read_settings(given: dict[str, Any]) -> EmbeddedSettings:
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or to the point."""
     given = json.loads(arguments[0])
-    Watched.crash = given.get("crash", "")
-    Watched.serve_command = tuple(given.get("serve", ()))
+    crash = given.get("crash", "")
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     settings = read_settings(given)
-    engine = Watched(settings, clock=ShiftedClock(settings.line.parent / "clock-shift"))
+    engine = Engine(
+        settings,
+        clock=ShiftedClock(settings.line.parent / "clock-shift"),
+        alter=Altered(settings.line, crash, tuple(given.get("serve", ()))),
+    )
     engine.start()
     tell(ready={"url": engine.url, "token": engine.token})
     threading.Thread(target=follow, args=(engine,), daemon=True).start()
-    if kind := WORKING.get(Watched.crash):
-        threading.Thread(target=lurk, args=(engine, kind), daemon=True).start()
+    if kind := WORKING.get(crash):
+        threading.Thread(target=lurk, args=(engine, kind, crash), daemon=True).start()
     ended.wait()
     engine.stop()
     # The follower may read on in a ledger that is closed now.

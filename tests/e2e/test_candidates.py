@@ -17,6 +17,8 @@ def released(line, start, **settings):
 
 
 def push_candidate(line, up, **params):
+    """Push while the model is used: of one that nobody uses, replays would decide at once."""
+    up.infer()
     line.params(**params)
     assert line.push().returncode == 0
     return up.event("rollout.advanced", state="canary", number=2)
@@ -65,4 +67,15 @@ def test_a_newer_release_supersedes_an_open_rollout_and_alone_is_promoted(line, 
     assert "v1.2.0" in superseded["data"]["reason"]
     assert {answer.status for answer in ask_until(up, "rollout.promoted", 1.0, number=2)} == {200}
     assert up.infer(1.0).json()["outputs"][0]["data"] == [pytest.approx(3.2)]
+    assert [tag for tag in line.tags if "#" in tag] == ["slope#stable#1", "slope#stable#2"]
+
+
+@pytest.mark.slow
+def test_a_change_to_a_model_that_nobody_uses_is_stable_in_under_a_minute(line, start):
+    """Nothing is waited for where nothing comes: evaluation rows are replayed."""
+    up = released(line, start)
+    line.params(shift=0.1)
+    assert line.push().returncode == 0
+    assert "replayed" in up.event("rollout.promoted", number=2)["data"]["reason"]
+    assert up.infer(1.0).json()["outputs"][0]["data"] == [pytest.approx(3.1)]
     assert [tag for tag in line.tags if "#" in tag] == ["slope#stable#1", "slope#stable#2"]

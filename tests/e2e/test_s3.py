@@ -218,6 +218,7 @@ def test_the_notice_alone_makes_it_look_at_what_was_uploaded(line, s3, port, tmp
             assert (version["data"]["files"], version["data"]["size"]) == (2, 6 * 2**20)
         finally:
             up.terminate()
+            print((tmp_path / "up.log").read_text())  # noqa: T201 -- seen where the test fails
 
 
 @pytest.mark.slow
@@ -242,7 +243,8 @@ def test_an_outage_of_the_bucket_in_the_midst_of_a_training_loses_nothing(line, 
     up = start(port=port).up()
     line.params(act="pause")
     s3.points()
-    wait_until(lambda: line.trainings, "a training")
+    # Behind its fetch: what it reads comes from the bucket.
+    wait_until(lambda: list(line.state.glob("jobs/*/process.json")), "the work of a training")
     s3.kill()
     wait_until(lambda: "cannot be stored yet" in up.log, "the end of the training")
     wait_until(lambda: f"s3://{BUCKET}/" in problems(up), "the problem on the board")

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from conveyor.api.callers import is_own_host, shows_token
+from conveyor.api.callers import is_own_host, shows_token, token_fault
 from conveyor.api.desk import Desk
 from conveyor.api.openapi import describe
 from conveyor.api.route import PREFIX, Asked, Route, Rule
@@ -113,8 +113,7 @@ class _Guard:
             return answer({"error": message, "kind": "Misdirected"}, _MISDIRECTED)
         route = self._routes.get(request.endpoint or "")
         if (route is None or route.rule is Rule.TOKEN) and not self.is_trusted():
-            msg = "this needs the token: send Authorization: Bearer <token of .conveyor/api.json>"
-            raise Unauthorized(msg)
+            raise Unauthorized(token_fault(request.headers.get("Authorization", "")))
         request.max_content_length = route.max_body if route else 0
         return None
 

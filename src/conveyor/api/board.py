@@ -1,64 +1,37 @@
 """The departure board of a line: where each thing is, since when, and what it waits for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from croniter import croniter
 
-from conveyor.api import shapes
-from conveyor.api.doors import Door
+from conveyor.api import shapes, waits
+from conveyor.api.parts import Parts
 from conveyor.api.story import SHORT, sentence
 from conveyor.bundle import load_manifest
-from conveyor.domain.line import Dataset, Line, Model, RolloutPolicy
-from conveyor.domain.payloads import DatasetRejected, ModelRejected, ReleaseCreated
-from conveyor.domain.rollout import Rollout, State
+from conveyor.domain.events import Payload
+from conveyor.domain.line import Dataset, Line, Model
+from conveyor.domain.payloads import (
+    DatasetRejected,
+    DatasetVersioned,
+    ModelConverted,
+    ModelRejected,
+    ReleaseCreated,
+)
+from conveyor.domain.rollout import Rollout
 from conveyor.domain.versions import Registry, Tag
 from conveyor.errors import ConveyorError, NotFound, Rejected
 from conveyor.ledger.journal import Entry, Journal
 from conveyor.pointers import Pointer, read_pointer
-from conveyor.ports import (
-    EvidenceStore,
-    History,
-    Jobs,
-    Lines,
-    Objects,
-    Rollouts,
-    Services,
-    Tree,
-)
+from conveyor.ports import Objects, Tree
 
-_REFUSALS = 200
-"""How many refusals are looked through for the last of each data set and model."""
+_LOOK_BACK = 200
+"""How many events are looked through for the last of each data set and model."""
 
-
-class Parts(Protocol):
-    """What the board reads of the desk."""
-
-    @property
-    def branch(self) -> str: ...  # noqa: D102 -- the desk says it
-    @property
-    def door(self) -> Door: ...  # noqa: D102
-    @property
-    def history(self) -> History: ...  # noqa: D102
-    @property
-    def lines(self) -> Lines: ...  # noqa: D102
-    @property
-    def objects(self) -> Objects: ...  # noqa: D102
-    @property
-    def jobs(self) -> Jobs: ...  # noqa: D102
-    @property
-    def services(self) -> Services: ...  # noqa: D102
-    @property
-    def rollouts(self) -> Rollouts: ...  # noqa: D102
-    @property
-    def evidence(self) -> EvidenceStore: ...  # noqa: D102
-    @property
-    def journal(self) -> Journal: ...  # noqa: D102
-    @property
-    def problems(self) -> Callable[[], Sequence[str]]: ...  # noqa: D102
+_OF_DATA = (DatasetRejected.event_type(), DatasetVersioned.event_type())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +42,7 @@ class _View:
     tree: Tree
     tags: tuple[Tag, ...]
     refused: Mapping[str, Entry]
+    accepted: Mapping[str, Entry]
     now: datetime
 
 
@@ -99,51 +73,29 @@ def read(parts: Parts, *, uptime: float) -> dict[str, Any]:
     }
 
 
-def waits(parts: Parts, rollout: Rollout) -> str:
-    """Return what a rollout waits for, "" where it has ended."""
-    if not rollout.applied:
-        return "waits for its traffic to be moved"
-    if rollout.state.is_final:
-        return ""
-    if rollout.paused:
-        return f"paused, waits for a person: conveyor rollouts resume {rollout.model}"
-    if rollout.state is State.PENDING:
-        return "waits for the judge to begin"
-    policy = _policy(parts, rollout)
-    answered = parts.evidence.total(rollout.candidate, rollout.stepped).requests
-    missing = policy.min_requests - answered
-    if missing > 0:
-        return f"waits for {missing} more of {policy.min_requests} requests to the candidate"
-    return f"waits for the judge to be sure ({answered} requests answered in this step)"
-
-
-def _policy(parts: Parts, rollout: Rollout) -> RolloutPolicy:
-    """Return the policy at the candidate's commit, as the judge reads it."""
-    try:
-        release = Registry.of(rollout.model, parts.history.tags()).find(rollout.candidate)
-        return parts.lines.at(release.commit).models[rollout.model].rollout
-    except (Rejected, KeyError):
-        return RolloutPolicy()
-
-
 def _nothing() -> dict[str, Any]:
     return {"data": [], "models": []}
 
 
 def _view(parts: Parts, commit: str) -> _View:
-    kinds = [DatasetRejected.event_type(), ModelRejected.event_type()]
-    refusals = parts.journal.latest(_REFUSALS, types=kinds)
     return _View(
         line=parts.lines.at(commit),
         tree=parts.history.tree(commit),
         tags=parts.history.tags(),
-        refused={_about(entry): entry for entry in reversed(refusals)},
+        refused=_newest(parts.journal, DatasetRejected, ModelRejected),
+        accepted=_newest(parts.journal, DatasetVersioned, ModelConverted, ReleaseCreated),
         now=parts.door.clock.now(),
     )
 
 
+def _newest(journal: Journal, *payloads: type[Payload]) -> dict[str, Entry]:
+    """Return the newest event of these types of each data set and model."""
+    found = journal.latest(_LOOK_BACK, types=[each.event_type() for each in payloads])
+    return {_about(entry): entry for entry in reversed(found)}
+
+
 def _about(entry: Entry) -> str:
-    kind = "data" if entry.event.type == DatasetRejected.event_type() else "model"
+    kind = "data" if entry.event.type in _OF_DATA else "model"
     return f"{kind}/{entry.event.subject}"
 
 
@@ -165,8 +117,9 @@ def _dataset(parts: Parts, view: _View, dataset: Dataset) -> dict[str, Any]:
         "size": pointer.size if pointer else None,
         "since": shapes.moment(uploaded.stored) if uploaded else None,
         "verdict": pointer.verdict if pointer else None,
-        "refusal": _refusal(view, f"data/{dataset.name}", after=uploaded),
-        "waits": "" if pointer else f"waits for its first upload: {dataset.upload}",
+        "refusal": _refusal(view, f"data/{dataset.name}"),
+        "marker": dataset.complete.marker if dataset.complete else None,
+        "waits": waits.for_upload(parts, dataset.upload, came=pointer is not None),
     }
 
 
@@ -184,10 +137,13 @@ def _entry(journal: Journal, event_id: str) -> Entry | None:
         return None
 
 
-def _refusal(view: _View, about: str, *, after: Entry | None = None) -> dict[str, Any] | None:
-    """Return the last refusal, unless something accepted came after it."""
-    entry = view.refused.get(about)
-    if entry is None or (after is not None and entry.sequence < after.sequence):
+def _refusal(view: _View, about: str) -> dict[str, Any] | None:
+    """Return the last refusal, unless something accepted came after it.
+
+    A candidate that was converted after it and not refused is as good as what serves.
+    """
+    entry, accepted = view.refused.get(about), view.accepted.get(about)
+    if entry is None or (accepted is not None and entry.sequence < accepted.sequence):
         return None
     data = entry.event.data
     return {
@@ -203,6 +159,7 @@ def _model(parts: Parts, view: _View, model: Model) -> dict[str, Any]:
     registry = Registry.of(model.name, view.tags)
     stable, current = registry.stable, parts.rollouts.current(model.name)
     tags = {release.digest: release.tag for release in registry.releases}
+    refusal = _refusal(view, f"model/{model.name}")
     return {
         "name": model.name,
         "stable": stable.tag if stable else None,
@@ -214,18 +171,10 @@ def _model(parts: Parts, view: _View, model: Model) -> dict[str, Any]:
             for digest, percent in parts.services.traffic(model.name).shares
         },
         "rollout": _rollout(parts, current, tags) if current else None,
-        "refusal": _refusal(view, f"model/{model.name}", after=_made(parts.journal, registry)),
+        "refusal": refusal,
         "retrain": _retrain(model, view.now),
-        "waits": _model_waits(parts, model, registry, current),
+        "waits": waits.for_model(parts, model, view.tree, refused=refusal is not None),
     }
-
-
-def _made(journal: Journal, registry: Registry) -> Entry | None:
-    """Return the event that made the latest release: refusals before it are history."""
-    if registry.latest is None:
-        return None
-    found = journal.latest(_REFUSALS, types=[ReleaseCreated.event_type()])
-    return next((e for e in found if e.event.data.get("tag") == registry.latest.tag), None)
 
 
 def _metric(objects: Objects, model: Model, release: str) -> dict[str, Any] | None:
@@ -238,7 +187,7 @@ def _metric(objects: Objects, model: Model, release: str) -> dict[str, Any] | No
 
 
 def _rollout(parts: Parts, current: Rollout, tags: Mapping[str, str]) -> dict[str, Any]:
-    policy = _policy(parts, current)
+    policy = waits.policy_of(parts, current)
     return {
         "id": current.id,
         "candidate": tags.get(current.candidate, current.candidate[:SHORT]),
@@ -251,7 +200,7 @@ def _rollout(parts: Parts, current: Rollout, tags: Mapping[str, str]) -> dict[st
         "opened": shapes.moment(current.opened),
         "deadline": shapes.moment(current.opened + policy.deadline),
         "reason": current.reason,
-        "waits": waits(parts, current),
+        "waits": waits.for_rollout(parts, current),
     }
 
 
@@ -259,16 +208,6 @@ def _retrain(model: Model, now: datetime) -> str | None:
     if model.retrain is None:
         return None
     return shapes.moment(croniter(model.retrain.cron, now.astimezone(UTC)).get_next(datetime))
-
-
-def _model_waits(parts: Parts, model: Model, registry: Registry, current: Rollout | None) -> str:
-    if current is not None:
-        return waits(parts, current)
-    if working := [job.kind for job in parts.jobs.running() if job.owner == model.name]:
-        return f"waits for its {working[0]} run"
-    if registry.releases:
-        return ""
-    return f"waits for its first upload: {model.upload}" if model.upload else "waits for its data"
 
 
 def _deliveries(journal: Journal) -> dict[str, Any]:

@@ -17,6 +17,13 @@ def shows_token(authorization: str, token: str) -> bool:
     return hmac.compare_digest(shown.encode(errors="replace"), token.encode())
 
 
+def token_fault(authorization: str) -> str:
+    """Return what is wrong with a header that does not show the token, and what to do."""
+    if authorization:
+        return "the token is wrong: give the engine's own, which lies in its .conveyor/api.json"
+    return "this needs the token: send Authorization: Bearer <token of .conveyor/api.json>"
+
+
 def is_own_host(host: str, names: Collection[str]) -> bool:
     """Whether a Host header names this engine: by an address, localhost or one of the names.
 

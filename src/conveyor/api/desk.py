@@ -1,7 +1,5 @@
 """Everything that a client may ask of a line or tell it, the same over both engines."""
 
-import codecs
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,14 +7,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, BinaryIO
 
-from conveyor.api import board, following, shapes
+from conveyor.api import board, following, origins, runs, shapes, waits
 from conveyor.api.doors import Door, publish_all
 from conveyor.api.inbox import Inbox, checked_key
 from conveyor.bundle import load_manifest
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
-from conveyor.domain.payloads import JobFinished, RolloutRequested
+from conveyor.domain.payloads import RolloutRequested
 from conveyor.domain.rollout import JUDGE
 from conveyor.domain.versions import STABLE, Registry
 from conveyor.errors import Conflict, NotFound, Rejected, Unavailable
@@ -37,18 +35,14 @@ from conveyor.stations.commands import ACTIONS
 MAX_WAIT = timedelta(seconds=30)
 """The longest that a long poll holds a thread of the server."""
 
-RECENT_RUNS = 50
-
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _MAX_NAME = 200
-_POLL = 0.2
 
 
 def _nothing() -> None:
     """Look nowhere: there is no watcher to wake."""
 
 
-def _no_problems() -> Sequence[str]:
+def _none() -> Sequence[str]:
     return ()
 
 
@@ -58,7 +52,9 @@ class Desk:
 
     branch is where the line is read; republish hands an event to the broker although it was given
     up there; read_log returns (bytes, next position) of a run's output; look wakes the looks at
-    bucket and repository; problems tells what the engine itself complains about.
+    bucket and repository; problems tells what the engine itself complains about, waiting which
+    uploads are not complete yet ("key: what for"); patience is how long a canary waits for traffic
+    before stored requests are replayed.
     """
 
     branch: str
@@ -77,7 +73,9 @@ class Desk:
     republish: Callable[[Event], None]
     read_log: Callable[[str, int], tuple[bytes, int]]
     look: Callable[[], None] = _nothing
-    problems: Callable[[], Sequence[str]] = _no_problems
+    problems: Callable[[], Sequence[str]] = _none
+    waiting: Callable[[], Sequence[str]] = _none
+    patience: timedelta = timedelta(minutes=2)
     _began: float = field(default_factory=time.monotonic)
 
     def status(self) -> dict[str, Any]:
@@ -107,15 +105,30 @@ class Desk:
         return {"events": [shapes.entry(each) for each in found], "next": last}
 
     def trace(self, name: str) -> dict[str, Any]:
-        """Return where a thing came from and what came of it; raises NotFound."""
-        return shapes.trace(self.tracer.trace(name))
+        """Return where a thing came from and what came of it; raises NotFound.
+
+        A release whose events are gone is told of by its tag and its manifest.
+        """
+        try:
+            return shapes.trace(self.tracer.trace(name))
+        except NotFound:
+            found = origins.of_release(self, name)
+            if found is None:
+                raise
+            return found
 
     def rollouts_of(self, model: str | None) -> list[dict[str, Any]]:
         """Return all rollouts, newest first, with their decisions and what they wait for."""
+        tags = {
+            tag.trailer("Conveyor-Release"): tag.name
+            for tag in reversed(self.history.tags())
+            if "@" in tag.name
+        }
         return [
             {
                 **shapes.rollout(rollout),
-                "waits": board.waits(self, rollout),
+                "tag": tags.get(rollout.candidate),
+                "waits": waits.for_rollout(self, rollout),
                 "decisions": [shapes.decision(each) for each in decisions],
             }
             for rollout, decisions in self.rollouts.history(model)
@@ -190,47 +203,11 @@ class Desk:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return jobs that run, then those that ended lately, the newest first."""
-        running = [shapes.job(job) for job in self.jobs.running()]
-        ended = [
-            {
-                **{name: entry.event.data.get(name) for name in ("key", "owner", "state")},
-                "kind": entry.event.data.get("job"),
-                "ended": shapes.moment(entry.stored),
-            }
-            for entry in self.journal.latest(RECENT_RUNS, types=[JobFinished.event_type()])
-        ]
-        return [*running, *ended]
+        return runs.newest(self)
 
     def run_log(self, key: str, after: int, wait: timedelta) -> dict[str, Any]:
-        """Return a run's output behind a position (bytes); waits for more while it runs.
-
-        key may be cut to its first characters. done says that nothing more will come.
-        """
-        key = self._run(key)
-        end = time.monotonic() + min(wait, MAX_WAIT).total_seconds()
-        while True:
-            done = all(job.key != key for job in self.jobs.running())
-            chunk, _ = self.read_log(key, after)
-            if chunk or done or time.monotonic() >= end:
-                text, taken = _decode(chunk, final=done)
-                return {"run": key, "text": text, "next": after + taken, "done": done and not chunk}
-            time.sleep(_POLL)
-
-    def _run(self, key: str) -> str:
-        if _RUN.fullmatch(key) is None:
-            msg = f"{key[:_MAX_NAME]!r} is no key of a run; list them with `conveyor logs`"
-            raise NotFound(msg)
-        known = {str(run["key"]) for run in self.runs()}
-        alike = sorted(name for name in known if name.startswith(key))
-        if key in known or not alike:
-            if key not in known and self.jobs.result(key) is None:
-                msg = f"there is no run {key!r}; list them with `conveyor logs`"
-                raise NotFound(msg)
-            return key
-        if len(alike) > 1:
-            msg = f"{key!r} begins several runs: {', '.join(alike[:5])}; give more of it"
-            raise NotFound(msg)
-        return alike[0]
+        """Return a run's output behind a position (bytes), as `runs.log` does."""
+        return runs.log(self, key, after, wait=min(wait, MAX_WAIT))
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Return what was given up, newest first, each with the reason."""
@@ -249,16 +226,25 @@ class Desk:
         return {"published": publish_all(owed, self.republish)}
 
     def upload(self, key: str, body: BinaryIO, size: int) -> dict[str, Any]:
-        """Take an upload; after says behind which event its own will come, taker who takes it."""
+        """Take an upload; after says behind which event its own will come, taker who takes it,
+        waits what its directory still needs.
+        """
         try:
-            taker = self.line().taker(checked_key(key))
+            line = self.line()
+            taker = line.taker(checked_key(key))
         except NotFound as error:
             msg = "the line has no commit yet: push one, or try again in a moment"
             raise Unavailable(msg) from error
         after = self.journal.sequence()
         self.inbox.put(key, body, size)
         self.look()
-        return {"key": key, "size": size, "after": after, "taker": taker.name if taker else None}
+        return {
+            "key": key,
+            "size": size,
+            "after": after,
+            "taker": taker.name if taker else None,
+            "waits": waits.for_rest(line, key, self.objects),
+        }
 
     def pushed(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take a Git hook's notice of a push and look at the repository."""
@@ -281,11 +267,3 @@ def _person(name: str) -> str:
         msg = f'a command needs the name of who gives it, e.g. {{"by": "anna"}}, got {by[:40]!r}'
         raise Rejected(msg)
     return by
-
-
-def _decode(chunk: bytes, *, final: bool) -> tuple[str, int]:
-    """Return whole characters of a chunk and how many bytes they took."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(chunk, final=final)
-    left = len(decoder.getstate()[0])
-    return text, len(chunk) - left

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
+from conveyor.api import waits
+from conveyor.api.parts import Parts
 from conveyor.api.story import plain, sentence
 from conveyor.domain.events import Event
 from conveyor.domain.jobs import RunningJob
@@ -27,9 +29,9 @@ from conveyor.domain.payloads import (
     SourcePushed,
 )
 from conveyor.errors import ConveyorError, NotFound, Rejected
-from conveyor.ledger.journal import Entry, Journal
-from conveyor.ledger.trace import UP, Trace
-from conveyor.ports import History, Jobs, Objects
+from conveyor.ledger.journal import Entry
+from conveyor.ledger.trace import UP
+from conveyor.ports import History
 from conveyor.stations.conversions import askers
 from conveyor.stations.runs import read_request
 
@@ -49,6 +51,9 @@ _TOLD = tuple(
         RolloutRolledBack,
     )
 )
+_MOVES = tuple(
+    payload.event_type() for payload in (RolloutAdvanced, RolloutPromoted, RolloutRolledBack)
+)
 _ENDS = tuple(
     payload.event_type() for payload in (ModelRejected, ReleaseCreated, DatasetRejected, GateStale)
 )
@@ -59,21 +64,6 @@ _UNRELATED = (InferenceObserved.event_type(), ScheduleFired.event_type())
 _LOOK_BACK = 50
 _EVENT_ID = 64
 _POLL = 0.3
-
-
-class Parts(Protocol):
-    """What following needs of the desk."""
-
-    @property
-    def history(self) -> History: ...  # noqa: D102 -- the desk says it
-    @property
-    def objects(self) -> Objects: ...  # noqa: D102
-    @property
-    def jobs(self) -> Jobs: ...  # noqa: D102
-    @property
-    def journal(self) -> Journal: ...  # noqa: D102
-    @property
-    def tracer(self) -> Trace: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -118,7 +108,7 @@ def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
     chain = _chain(parts, root)
     jobs = list(_jobs(parts, [entry.event for entry in chain]))
     fresh = [entry for entry in chain if entry.sequence > place.sequence]
-    lines = [sentence(entry.event) for entry in fresh if entry.event.type in _TOLD]
+    lines = [sentence(event) for event in _told(fresh)]
     begun = [f"{job.owner}: training started" for job in jobs if job.kind == "train"]
     # A job may have ended after the chain was read: then its end is a newer event.
     done = not jobs and not _pending(chain) and parts.journal.sequence() == mark
@@ -126,10 +116,25 @@ def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
         lines += begun
     if done:
         lines += _closing(chain, started=place.started)
+        lines += _canaries(parts, chain)
     reached = _Place(
         max([place.sequence, *(entry.sequence for entry in fresh)]), place.started or bool(begun)
     )
-    return {"lines": lines, "next": reached.number, "done": done, "failed": _failed(chain)}
+    # The same may be told of two that asked for it: once is enough.
+    told = list(dict.fromkeys(lines))
+    return {"lines": told, "next": reached.number, "done": done, "failed": _failed(chain)}
+
+
+def _told(fresh: list[Entry]) -> Iterator[Event]:
+    """Yield what is worth telling; a rollout's moves as they were made.
+
+    Two wakes of the judge may store their moves in another order.
+    """
+    told = [entry.event for entry in fresh if entry.event.type in _TOLD]
+    moves = [event for event in told if event.type in _MOVES]
+    moves.sort(key=lambda event: (str(event.data["rollout"]), int(event.data["generation"])))
+    for event in told:
+        yield moves.pop(0) if event.type in _MOVES else event
 
 
 def _root(parts: Parts, name: str) -> Entry | None:
@@ -158,11 +163,14 @@ def _holds(history: History, pushed: Event, commit: str) -> bool:
 
 
 def _chain(parts: Parts, root: Entry) -> list[Entry]:
+    """Return the root and what came of it; what is older was told when it happened."""
     report = parts.tracer.trace(root.event.id)
     return [
         parts.journal.event(node.event.id)
         for node in report.nodes
-        if node.direction != UP and node.event.type not in _UNRELATED
+        if node.direction != UP
+        and node.sequence >= root.sequence
+        and node.event.type not in _UNRELATED
     ]
 
 
@@ -196,6 +204,17 @@ def _failed(chain: list[Entry]) -> bool:
     )
 
 
+def _canaries(parts: Parts, chain: list[Entry]) -> list[str]:
+    """Return what the rollouts that began here wait for: they go on by themselves."""
+    kind = ReleaseCreated.event_type()
+    made = {str(e.event.data.get("release")) for e in chain if e.event.type == kind}
+    return [
+        f"{rollout.model}: its canary {waiting}"
+        for rollout in parts.rollouts.open_all()
+        if rollout.candidate in made and (waiting := waits.for_rollout(parts, rollout))
+    ]
+
+
 def _closing(chain: list[Entry], *, started: bool) -> list[str]:
     """Return what is to be said when nothing more comes."""
     lines = [
@@ -215,4 +234,6 @@ def _closing(chain: list[Entry], *, started: bool) -> list[str]:
         return lines
     if started or any(e.event.type == JobFinished.event_type() for e in chain):
         return ["something newer took its place: it is built instead (see: conveyor status)"]
+    if any(e.event.type == DatasetVersioned.event_type() for e in chain):
+        return ["nothing new: no model is made anew from this data (see: conveyor status)"]
     return ["nothing to build: no model changes by this"]

@@ -41,7 +41,7 @@ def checked_key(key: str) -> str:
     if not fault and not key.isprintable():
         fault = "has a control character"
     if fault:
-        msg = f"the key {key[:200]!r} {fault}; use a plain relative name such as wine/wine.csv"
+        msg = f"the key {key[:200]!r} {fault}; use a plain relative name such as FOLDER/NAME.csv"
         raise Rejected(msg)
     return key
 

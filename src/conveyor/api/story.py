@@ -98,7 +98,9 @@ def _fired(told: ScheduleFired) -> str:
 
 def _missed(told: ScheduleMissed) -> str:
     count = f"{len(told.ticks)} ticks" if len(told.ticks) > 1 else "a tick"
-    return f"{told.model}: {count} of its schedule passed while nobody looked, up to {told.ticks[-1]}"
+    return (
+        f"{told.model}: {count} of its schedule passed while nobody looked, up to {told.ticks[-1]}"
+    )
 
 
 def _job(told: JobFinished) -> str:

@@ -1,6 +1,7 @@
 """`conveyor init`: make a new line that runs at once."""
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -39,8 +40,19 @@ def init(directory: Path, *, template: str, name: str | None, as_json: bool) -> 
     for path in paths:
         say(f"  {directory / path}", style="dim")
     say(f"the line {name} is ready. Now:")
-    for step in (f"cd {directory}", "conveyor up &", "conveyor status"):
+    for step in _steps(directory, name):
         say(f"  {step}")
+
+
+def _steps(directory: Path, name: str) -> tuple[str, ...]:
+    """Return what to type next, to the first prediction."""
+    return (
+        f"cd {shlex.quote(str(directory))}",
+        "conveyor up                    (leave it running; the rest in another terminal)",
+        f"conveyor put data/examples/first.csv {name}/{name}.csv --wait",
+        f"conveyor predict {name} --rows data/holdout.csv",
+        "conveyor status",
+    )
 
 
 def _name(directory: Path) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from conveyor.cli.client import NotReachable
+from conveyor.cli.models import describe, find_model
 from conveyor.cli.session import Session, with_engine
 from conveyor.cli.show import console, print_json, table
-from conveyor.errors import Rejected
+from conveyor.errors import ConveyorError, Rejected
 
 Row = Mapping[str, str]
 _MAX_ROWS = 10_000
@@ -52,7 +54,14 @@ def predict(
         raise click.UsageError("give --rows or --data, not both")
     given = _read_csv(rows, limit) if rows else _read_json(data or sys.stdin.read())
     request = given if isinstance(given, Mapping) else _request(session, model, given)
-    answer = session.client.infer(model, request)
+    try:
+        answer = session.client.infer(model, request)
+    except NotReachable:
+        raise
+    except ConveyorError as error:
+        if session.client.releases(model)["releases"]:
+            raise
+        raise _nothing_yet(session, model) from error
     if session.json:
         print_json(answer)
         return
@@ -62,7 +71,9 @@ def predict(
     out = console()
     out.print(table("", ["row", *columns], _numbered(lists)))
     prediction = answer.get("parameters", {}).get("prediction_id", "-")
-    out.print(f"prediction id: {prediction}   (conveyor trace {prediction})", style="dim")
+    out.print(
+        f"prediction id: {prediction}   (conveyor trace {prediction})", style="dim", soft_wrap=True
+    )
 
 
 def _numbered(lists: Sequence[Sequence[str]]) -> list[list[Any]]:
@@ -89,26 +100,61 @@ def _read_json(text: str) -> Any:
         raise Rejected(f"the data is not JSON: {error}") from error
     if isinstance(value, dict):
         return value if "inputs" in value else [value]
-    if not isinstance(value, list) or not value or not all(isinstance(r, dict) for r in value):
-        raise Rejected('the data must be a row like {"alcohol": 13.2}, or a list of rows')
-    return value
+    rows = value if isinstance(value, list) else []
+    if rows and not any(isinstance(each, dict | list) for each in rows):
+        rows = [rows]  # one row, without names
+    if not rows or not all(isinstance(each, type(rows[0])) for each in rows):
+        raise Rejected(
+            'the data must be a row like {"COLUMN": 13.2} or [13.2, 1.8], or a list of such rows'
+        )
+    return rows
 
 
 def _request(session: Session, model: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the protocol's request for rows, by the signature of the model's stable release."""
     inputs = _signature(session, model)
+    if isinstance(rows[0], list):
+        rows = _named(inputs, rows)
     tensors = [_columns(spec, rows) for spec in inputs]
     return {"inputs": tensors}
+
+
+def _named(inputs: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return rows without names as rows with the names of the only input's columns."""
+    if len(inputs) != 1:
+        known = ", ".join(each["name"] for each in inputs)
+        raise Rejected(f"a row of this model needs names: it has the inputs {known}")
+    spec = inputs[0]
+    wide = len(spec["shape"]) > 1 and spec["shape"][-1] > 1
+    names = list(spec["features"]) or [spec["name"]]
+    if not spec["features"] and wide:
+        names = [str(at) for at in range(int(spec["shape"][-1]))]
+    for at, row in enumerate(rows, 1):
+        if len(row) != len(names):
+            raise Rejected(
+                f"row {at} has {len(row)} values, the model takes {len(names)}: {', '.join(names)}"
+            )
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _signature(session: Session, model: str) -> list[Mapping[str, Any]]:
     known = session.client.releases(model)["releases"]
     if not known:
-        raise Rejected(f"{model} has no release yet: see `conveyor status`")
+        raise _nothing_yet(session, model)
     chosen = next((each for each in known if each["stable"]), known[0])
     manifest = session.client.manifest(model, chosen["release"])["manifest"]
     inputs: list[Mapping[str, Any]] = manifest["signature"]["inputs"]
     return inputs
+
+
+def _nothing_yet(session: Session, model: str) -> Rejected:
+    """Return why a model cannot be asked."""
+    board = session.client.status()
+    row = find_model(board, model)
+    if row is None:
+        names = ", ".join(each["name"] for each in board["models"]) or "none"
+        return Rejected(f"the line has no model {model!r}; its models: {names}")
+    return Rejected(f"{model} has no release yet: {describe(row)}")
 
 
 def _columns(spec: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:

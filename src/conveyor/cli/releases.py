@@ -1,9 +1,13 @@
 """`conveyor releases`: what was released."""
 
+from collections.abc import Sequence
+
 import click
 
 from conveyor.cli.session import Session, with_engine
 from conveyor.cli.show import cell, console, print_json, say, table
+
+_PAST = {"stable": "was stable", "rolledback": "rolled back", "aborted": "aborted"}
 
 
 @click.command(
@@ -27,7 +31,7 @@ def releases(session: Session, model: str | None) -> None:
     rows = (
         (
             each["tag"],
-            cell("stable now", "green") if each["stable"] else ", ".join(each["ended"]),
+            cell("stable now", "green") if each["stable"] else _past(each["ended"]),
             each["release"][:12],
             each["onnx"][:12],
             each["commit"][:12],
@@ -35,3 +39,8 @@ def releases(session: Session, model: str | None) -> None:
         for each in found["releases"]
     )
     console().print(table("", ("release", "state", "digest", "onnx", "commit"), rows))
+
+
+def _past(ended: Sequence[str]) -> str:
+    """Return how its rollouts ended, each way once, the last one last."""
+    return ", ".join(dict.fromkeys(_PAST.get(each, each) for each in ended))

@@ -64,8 +64,9 @@ def list_rollouts(session: Session, model: str | None, limit: int) -> None:
 
 def _show(rollout: Mapping[str, Any]) -> None:
     state = "paused" if rollout["paused"] else rollout["state"]
+    name = rollout.get("tag") or f"{rollout['model']}: {rollout['candidate'][:12]}"
     say(
-        f"{rollout['model']}: {rollout['candidate'][:12]} {state}, opened {ago(rollout['opened'])}"
+        f"{name} {state}, opened {ago(rollout['opened'])}"
         + (f"; {rollout['waits']}" if rollout["waits"] else ""),
         style="bold",
     )

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -38,19 +39,25 @@ class Session:
     json: bool
 
 
-def with_engine(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command its Session first, and the options --url, --token and --json."""
+def with_engine(
+    command: Callable[..., R], *, advice: Callable[[], str] = lambda: ""
+) -> Callable[..., R]:
+    """Give a command its Session first, and the options --url, --token and --json.
+
+    advice says what else may be done where no engine answers.
+    """
 
     @click.option("--url", envvar="CONVEYOR_URL", help="The engine's address.")
     @click.option("--token", envvar="CONVEYOR_TOKEN", help="The engine's token.")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
     @functools.wraps(command)
     def wrapped(*args: Any, url: str | None, token: str | None, as_json: bool, **kwargs: Any) -> R:
-        session = Session(client=connect(url, token), json=as_json)
         try:
-            return command(session, *args, **kwargs)
-        finally:
-            session.client.close()
+            session = Session(client=connect(url, token), json=as_json)
+            with closing(session.client):
+                return command(session, *args, **kwargs)
+        except NotReachable as error:
+            raise NotReachable(f"{error}{advice()}") from error
 
     return wrapped
 

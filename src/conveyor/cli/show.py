@@ -12,17 +12,16 @@ from rich.text import Text
 
 from conveyor.api.story import plain
 
-_WIDE = 200
+_SHORT_TEXT = 24
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def console() -> Console:
-    """Return the console of standard output; markup and emoji codes in texts mean nothing."""
-    made = Console(markup=False, emoji=False, highlight=False, soft_wrap=False)
-    if not made.is_terminal:
-        # A pipe has no width: lines must not be cut at 80.
-        return Console(markup=False, emoji=False, highlight=False, width=_WIDE)
-    return made
+    """Return the console of standard output, as wide as the terminal, COLUMNS or 80.
+
+    Markup and emoji codes in texts mean nothing.
+    """
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 def say(text: str, style: str = "") -> None:
@@ -54,12 +53,14 @@ def cell(value: Any, style: str = "") -> Text:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table whose cells are values or texts."""
+    """Return a table whose cells are values or texts; where it is narrow, long texts are folded."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(each if isinstance(each, Text) else cell(each) for each in row))
+    cells = [[each if isinstance(each, Text) else cell(each) for each in row] for row in rows]
+    for at, column in enumerate(columns):
+        whole = all(row[at].cell_len <= _SHORT_TEXT for row in cells)
+        made.add_column(column, overflow="fold", no_wrap=whole)
+    for row in cells:
+        made.add_row(*row)
     return made
 
 

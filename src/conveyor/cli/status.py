@@ -15,7 +15,7 @@ from conveyor.cli.show import ago, cell, console, lasting, print_json, table
 SHORT = 8
 _EVERY = 1.0
 _DATA = ("data", "version", "rows", "since", "state")
-_MODELS = ("model", "stable", "metric", "traffic", "rollout", "since", "state")
+_MODELS = ("model", "stable", "metric", "state")
 _JOBS = ("job", "of", "run", "phase", "since")
 
 
@@ -79,7 +79,7 @@ def _head(told: Mapping[str, Any]) -> Text:
 
 def _data(row: Mapping[str, Any]) -> tuple[Any, ...]:
     state = cell(row["waits"], "yellow") if row["waits"] else cell("checks passed", "green")
-    if row["refusal"]:
+    if row["refusal"] and not row["waits"].startswith(row["upload"]):
         when = ago(row["refusal"]["at"])
         state = cell(f"refused {when}: {'; '.join(row['refusal']['reasons'][:3])}", "red")
     version = (row["version"] or "")[:SHORT]
@@ -91,16 +91,13 @@ def _model(row: Mapping[str, Any]) -> tuple[Any, ...]:
     value = (
         "" if not metric or metric["value"] is None else f"{metric['name']} {metric['value']:.4g}"
     )
-    traffic = ", ".join(f"{name} {percent} %" for name, percent in row["traffic"].items())
-    return (
-        row["name"],
-        row["stable"],
-        value,
-        traffic,
-        _rollout(rollout) if rollout else None,
-        ago(rollout["since"]) if rollout else None,
-        _model_state(row),
-    )
+    told = [_rollout(rollout)] if rollout else []
+    if len(row["traffic"]) > 1:
+        shares = (f"{name} {percent} %" for name, percent in row["traffic"].items())
+        told.append(cell(f"traffic: {', '.join(shares)}"))
+    # One below the other: side by side they would not fit into 80 columns.
+    state = Text("\n").join([*told, _model_state(row)])
+    return row["name"], row["stable"], value, state
 
 
 def _rollout(rollout: Mapping[str, Any]) -> Text:
@@ -108,6 +105,7 @@ def _rollout(rollout: Mapping[str, Any]) -> Text:
     text = f"{rollout['candidate']} {state}"
     if rollout["state"] == "canary":
         text += f" at {rollout['percent']} %, step {rollout['step']} of {rollout['steps']}"
+    text += f", {ago(rollout['since'])}"
     return cell(text, "yellow" if rollout["paused"] else "cyan")
 
 
@@ -115,9 +113,12 @@ def _model_state(row: Mapping[str, Any]) -> Text:
     if row["waits"]:
         return cell(row["waits"], "yellow")
     if row["refusal"]:
-        return cell(
-            f"last candidate refused {ago(row['refusal']['at'])}: {row['refusal']['story']}", "red"
-        )
+        refusal = row["refusal"]
+        why = "; ".join(refusal["reasons"])
+        when = ago(refusal["at"])
+        return cell(f"last candidate refused at {refusal['stage']} {when}: {why}", "red")
+    if not row["stable"]:
+        return cell("nothing serves yet", "yellow")
     again = f", trains again {ago(row['retrain'])}" if row["retrain"] else ""
     return cell(f"serves{again}", "green")
 

@@ -69,7 +69,12 @@ def up(  # noqa: PLR0913 -- one per option
     )
     line = folder or line_folder(Path.cwd()) or Path.cwd()
     settings = EmbeddedSettings.from_env(os.environ, line=line, state=state)
-    run(replace(settings, host=host, port=port, bucket=bucket), on_ready=_greet)
+    run(
+        replace(settings, host=host, port=port, bucket=bucket),
+        on_ready=_greet,
+        on_end=lambda: say("stopping: what is in flight ends first ..."),
+    )
+    say("stopped")
 
 
 def _greet(engine: Engine) -> None:

@@ -144,12 +144,16 @@ def _value(field: Field, name: str, value: Any, file: str) -> Any:
     )
 
 
+def _place(field: Field, file: str) -> str:
+    return f"{file}:{field.line}: {field.name}" if field.line else f"{file}: {field.name}"
+
+
 def _pattern(field: Field, pattern: str, file: str) -> str:
     try:
         pl.Series([""]).str.contains(rf"^(?:{pattern})$")
     except PolarsError as error:
         reason = str(error).split("error: ")[-1].split("\n")[0]
-        msg = f"{file}: {field.name}: the pattern {pattern!r} is no regular expression ({reason})"
+        msg = f"{_place(field, file)}: the pattern {pattern!r} is no regular expression ({reason})"
         raise InvalidLine(msg) from error
     return pattern
 
@@ -159,6 +163,6 @@ def _literal(field: Field, name: str, value: Any, file: str) -> Any:
     made = cast(field)
     found = text if made is None else pl.DataFrame({field.name: [text]}).select(made).item()
     if found is None:
-        msg = f"{file}: {field.name}: {name} {value!r} is no {field.type}; write one"
+        msg = f"{_place(field, file)}: {name} {value!r} is no {field.type}; write one"
         raise InvalidLine(msg)
     return found

@@ -77,7 +77,10 @@ _RULES = jsonschema.Draft202012Validator(
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One column. constraints are the standard's, by name, with values as YAML gave them."""
+    """One column, declared at a line of the schema's file (0: not from a file).
+
+    constraints are the standard's, by name, with values as YAML gave them.
+    """
 
     name: str
     type: str = "string"
@@ -85,6 +88,7 @@ class Field:
     constraints: Mapping[str, Any] = field(default_factory=dict)
     true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
     false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,5 +247,6 @@ def _field(content: Any) -> Field:
         type=str(content.get("type", "string")),
         format=str(content.get("format", "default")),
         constraints={str(key): value for key, value in content.get("constraints", {}).items()},
+        line=int(content.lc.line) + 1,
         **given,
     )

@@ -1,11 +1,15 @@
 """Whether the files of a commit make a line that can run: asked at each push and by validate."""
 
+import csv
+import io
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from conveyor.data.columns import columns_of
+from conveyor.data.requirements import requirement_problems
 from conveyor.data.schema import parse_schema
 from conveyor.domain.line import Dataset, Evaluate, Line, Model, Train
 from conveyor.domain.rules import Broken, dotted
@@ -17,6 +21,8 @@ from conveyor.pointers import read_pointer
 
 Read = Callable[[str], bytes]
 """Returns the bytes of a path; raises Rejected (NotFound) where they cannot be had."""
+
+_MAX_HEADER_BYTES = 256 * 1024
 
 _Result = TypeVar("_Result")
 
@@ -60,10 +66,13 @@ class _Check:
             return None
 
     def contents(self, line: Line) -> None:
-        """Note what is wrong inside the schemas and pointers that the line names."""
+        """Note what is wrong inside the schemas, requirements and pointers the line names."""
         for dataset in line.data.values():
             if dataset.schema in self.paths:
                 self.attempt(partial(self._schema, dataset.schema))
+        for path in dict.fromkeys(m.train.requirements for m in line.models.values() if m.train):
+            if path in self.paths and (text := self.attempt(partial(self.read, path))):
+                self.problems.extend(requirement_problems(text, file=path))
         pointers = [dataset.pointer for dataset in line.data.values()]
         pointers += [f"{m.source}.dvc" for m in line.models.values() if m.upload]
         pointers += [f"{m.evaluate.rows}.dvc" for m in line.models.values() if m.evaluate]
@@ -83,12 +92,25 @@ class _Check:
                 yield from self._train(model, model.train, pipeline)
             if model.evaluate and pipeline and not self._can_come(model.evaluate, line, pipeline):
                 yield ("models", model.name, "evaluate", "rows"), _no_rows(model.evaluate.rows)
+            if model.evaluate and model.evaluate.rows in self.paths:
+                yield from self._label(model.name, model.evaluate)
 
     def _schema(self, path: str) -> object:
-        return parse_schema(self.read(path), file=path)
+        return columns_of(parse_schema(self.read(path), file=path), file=path)
 
     def _pointer(self, path: str) -> object:
         return read_pointer(self.read(path), file=path)
+
+    def _label(self, model: str, evaluate: Evaluate) -> Iterator[Broken]:
+        """Compare with the header of committed rows; what is elsewhere is not read here."""
+        text = self.attempt(partial(self.read, evaluate.rows))
+        if text is None:
+            return
+        header = _header(text)
+        if evaluate.label not in header:
+            has = ", ".join(header) or "none; it is empty"
+            what = f'"{evaluate.label}" is no column of {evaluate.rows} (it has: {has})'
+            yield ("models", model, "evaluate", "label"), f"{what}; write one of these"
 
     def _dataset(self, dataset: Dataset) -> Iterator[Broken]:
         if dataset.schema and dataset.schema not in self.paths:
@@ -126,6 +148,15 @@ class _Check:
 
     def _holds(self, path: str) -> bool:
         return any(known == path or known.startswith(f"{path}/") for known in self.paths)
+
+
+def _header(text: bytes) -> list[str]:
+    """Return the columns of a CSV; what is not CSV has none, or strange ones."""
+    beginning = text[:_MAX_HEADER_BYTES].decode("utf-8-sig", errors="replace")
+    try:
+        return next(csv.reader(io.StringIO(beginning, newline="")), [])
+    except csv.Error:
+        return []
 
 
 def _missing(path: str) -> str:

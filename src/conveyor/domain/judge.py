@@ -71,8 +71,14 @@ def judge(
     count = Reason(
         signal="requests",
         finding=Finding.FINE,
-        text=f"{answered} of {policy.min_requests} requests answered in this step",
+        text=_counted(answered, policy.min_requests),
     )
     if suspicious or answered < max(policy.min_requests, 1):
         return Verdict(outcome=Outcome.WAIT, reasons=(*suspicious, count))
     return Verdict(outcome=Outcome.ADVANCE, reasons=(count, *found))
+
+
+def _counted(answered: int, needed: int) -> str:
+    if answered < needed:
+        return f"{answered} of {needed} requests answered in this step"
+    return f"{answered} requests answered in this step ({needed} needed)"

@@ -71,8 +71,8 @@ def _fits(value: Any, hint: Any) -> bool:
 class NoticeReceived(_Fields):
     """Something was heard from outside and stored before anyone looked at it.
 
-    origin names the door ("cloudevents", "git"); notice is the CloudEvents type or kind it came
-    with; body is what it said. It is a hint: receive looks for itself at what it names.
+    origin names the door ("cloudevents", "git", "s3"); notice is the CloudEvents type or kind it
+    came with; body is what it said. It is a hint: receive looks for itself at what it names.
     """
 
     NAME = "notice.received"

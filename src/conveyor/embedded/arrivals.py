@@ -52,6 +52,11 @@ class LocalArrivals:
         self._looking = threading.Lock()
         self._settle = settle
         self._seen: bucket.Seen = {}
+        self._waiting: tuple[str, ...] = ()
+
+    def waiting(self) -> tuple[str, ...]:
+        """Return which uploads the last look found incomplete, each with what it waits for."""
+        return self._waiting
 
     def line(self) -> tuple[str, Line] | None:
         """Return the branch's head and the line there, None before the first push."""
@@ -81,6 +86,7 @@ class LocalArrivals:
                 settle=self._settle,
             )
             self._seen = found.seen
+            self._waiting = found.waiting
             self._note(found.ignored, now)
         return found.events
 

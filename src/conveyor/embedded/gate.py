@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from conveyor.api.callers import is_foreign_page, is_own_host, shows_token
+from conveyor.api.callers import is_foreign_page, is_own_host, shows_token, token_fault
 from conveyor.api.routes import MAX_UPLOAD
 from conveyor.codec import MAX_BATCH_BYTES
 from conveyor.serving.settings import MAX_BODY
@@ -65,10 +65,7 @@ class Gate:
         if head.length <= most:
             return None
         if most == MAX_BATCH_BYTES:
-            message = (
-                "this needs the token: send Authorization: Bearer <token of .conveyor/api.json>"
-            )
-            return Refusal(status=HTTPStatus.UNAUTHORIZED, message=message)
+            return Refusal(status=HTTPStatus.UNAUTHORIZED, message=token_fault(head.authorization))
         message = f"the body has {head.length} bytes, at most {most} are taken"
         return Refusal(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)
 

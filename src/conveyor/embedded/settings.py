@@ -16,8 +16,8 @@ class EmbeddedSettings:
     line is the folder with conveyor.yaml; state where the engine keeps its own; bucket overrides
     conveyor.yaml's. look is the pause between two looks at a folder (an S3 bucket and a remote
     repository are looked at every `slow_look`); settle is how long a file must be unchanged; flush
-    is how often a model tells of its traffic; patience is how long a canary waits for live traffic
-    before stored requests are replayed.
+    is how often a model tells of its traffic; patience is how long a model must have had no request
+    before stored ones are replayed and decide on its canary.
     """
 
     line: Path
@@ -30,7 +30,7 @@ class EmbeddedSettings:
     slow_look: timedelta = timedelta(seconds=5)
     settle: timedelta = timedelta(milliseconds=500)
     flush: timedelta = timedelta(seconds=1)
-    patience: timedelta = timedelta(minutes=2)
+    patience: timedelta = timedelta(seconds=30)
     slots: int = 2
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class EmbeddedSettings:
             slow_look=seconds(environment, "CONVEYOR_SLOW_LOOK", 5),
             settle=seconds(environment, "CONVEYOR_SETTLE", 0.5),
             flush=seconds(environment, "CONVEYOR_FLUSH", 1),
-            patience=seconds(environment, "CONVEYOR_PATIENCE", 120),
+            patience=seconds(environment, "CONVEYOR_PATIENCE", 30),
             delivery=DeliverySettings(
                 outbox_after=seconds(environment, "CONVEYOR_OUTBOX_AFTER", 120)
             ),

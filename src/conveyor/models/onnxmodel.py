@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from conveyor.bundle import Signature, Tensor
 from conveyor.errors import Rejected
 from conveyor.models.evaluation import Array, Predictions, interpret
 from conveyor.models.table import Column, Table, label_text
+from conveyor.runtime import errors as ort_errors
+from conveyor.runtime import ort
 
 BATCH = 8192
 """Rows asked for at once where the model leaves the choice."""

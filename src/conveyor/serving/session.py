@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from conveyor.bundle import Signature
 from conveyor.errors import Rejected, Unavailable
+from conveyor.runtime import errors as state
+from conveyor.runtime import ort
 from conveyor.serving.tensors import Array, fits
 
 _FAILURES = (

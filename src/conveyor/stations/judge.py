@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from conveyor.domain.events import Event
 from conveyor.domain.evidence import Evidence
@@ -24,7 +24,11 @@ from conveyor.stations.trials import attend
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=2)
-"""Without live traffic for so long, stored requests are replayed."""
+"""A model that nobody used for so long has stored requests replayed."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def judge(  # noqa: PLR0913 -- each port is one thing that it reads or moves
@@ -39,6 +43,7 @@ def judge(  # noqa: PLR0913 -- each port is one thing that it reads or moves
     objects: Objects,
     patience: timedelta = PATIENCE,
     timer: Callable[[], float] = time.perf_counter,
+    now: Callable[[], datetime] = _now,
 ) -> tuple[Event, ...]:
     """Do what the event asks of the model's rollout, and look at the evidence.
 
@@ -57,6 +62,7 @@ def judge(  # noqa: PLR0913 -- each port is one thing that it reads or moves
         objects=objects,
         patience=patience,
         timer=timer,
+        now=now,
     )
     return once(_wake(bench))
 

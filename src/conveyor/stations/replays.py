@@ -1,14 +1,14 @@
 """Stored requests asked of stable and candidate again, where live traffic shows too little.
 
-Requests are drawn at random with replacement (by the event's id, so that a repeat draws the same):
-what is found holds for the stored requests. An answer counts by one of its rows, for the rows of
-one request are not independent of each other.
+Requests are drawn at random with replacement (by the event's id and the rollout's generation, so
+that a repeat draws the same and each step draws anew): what is found holds for the stored requests.
+An answer counts by one of its rows, for the rows of one request are not independent of each other.
 """
 
 import bisect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,25 +17,26 @@ from conveyor.bundle import Manifest, load_manifest
 from conveyor.domain.evidence import LATENCY_BOUNDS_MS, Evidence
 from conveyor.domain.identity import digest
 from conveyor.domain.rollout import Rollout
-from conveyor.domain.versions import Registry
+from conveyor.domain.versions import Registry, Release
 from conveyor.errors import Rejected, Unavailable
 from conveyor.stations.rollouts import Bench
+from conveyor.stations.rowrequests import row_requests
 
 MOST = 200
-"""Requests replayed in one wake, of as many that are stored."""
+"""Requests replayed for one step in one wake, of as many that are stored."""
 
 BUDGET = 20.0
-"""Seconds after which a wake replays no more: the delivery's lease is longer."""
+"""Seconds after which a wake replays no more for a rollout: the delivery's lease is longer."""
 
 
 def replayed(
     bench: Bench, rollout: Rollout, since: datetime | None = None
 ) -> tuple[Evidence | None, Evidence]:
     """Return what replays showed of stable (None for a first release) and of the candidate."""
-    candidate = bench.evidence.total(_key(rollout, rollout.candidate), since)
+    candidate = bench.evidence.total(revision_of(rollout, rollout.candidate), since)
     if not rollout.stable:
         return None, candidate
-    return bench.evidence.total(_key(rollout, rollout.stable), since), candidate
+    return bench.evidence.total(revision_of(rollout, rollout.stable), since), candidate
 
 
 def replay(bench: Bench, rollout: Rollout, registry: Registry, count: int) -> None:
@@ -49,21 +50,24 @@ def replay(bench: Bench, rollout: Rollout, registry: Registry, count: int) -> No
         theirs = _stable(bench, registry, rollout.stable) if rollout.stable else None
     except Unavailable:
         return
+    ours.luck = digest(bench.event.id, str(rollout.generation))
     _run(bench, ours, theirs, draws=min(count, MOST))
     # The candidate's last: a crash in between leaves its requests to be replayed again.
     at = max(bench.event.time, rollout.stepped)
     for side in filter(None, (theirs, ours)):
-        revision = _key(rollout, side.release)
-        bench.evidence.put(revision, f"replay-{bench.event.id}", 0, side.seen, at)
+        revision = revision_of(rollout, side.release.digest)
+        instance = f"replay-{bench.event.id}"
+        bench.evidence.put(revision, instance, rollout.generation, side.seen, at)
 
 
 @dataclass
 class _Contestant:
-    """One release under replay; `seen` grows."""
+    """One release under replay, and what it is asked; luck draws the requests, `seen` grows."""
 
-    model: str
-    release: str
+    release: Release
     manifest: Manifest
+    requests: Sequence[bytes] = ()
+    luck: str = ""
     seen: Evidence = field(default_factory=Evidence)
 
 
@@ -78,7 +82,7 @@ class _Answer:
     milliseconds: float = 0.0
 
 
-def _key(rollout: Rollout, release: str) -> str:
+def revision_of(rollout: Rollout, release: str) -> str:
     """Return the revision under which replays are kept: apart from live traffic, per rollout."""
     return f"{release}/replay/{rollout.id}"
 
@@ -86,7 +90,7 @@ def _key(rollout: Rollout, release: str) -> str:
 def _contestant(bench: Bench, registry: Registry, name: str) -> _Contestant:
     release = registry.find(name)
     bench.services.ensure(release, bench.lines.at(release.commit))
-    return _Contestant(release.model, name, load_manifest(bench.objects, name))
+    return _Contestant(release, load_manifest(bench.objects, name))
 
 
 def _stable(bench: Bench, registry: Registry, name: str) -> _Contestant:
@@ -98,36 +102,38 @@ def _stable(bench: Bench, registry: Registry, name: str) -> _Contestant:
 
 def _run(bench: Bench, ours: _Contestant, theirs: _Contestant | None, *, draws: int) -> None:
     same = theirs is None or theirs.manifest.signature.inputs == ours.manifest.signature.inputs
-    stored = bench.requests.sample((theirs or ours).release, MOST) if same else ()
-    until = bench.timer() + BUDGET
+    stored = bench.requests.sample((theirs or ours).release.digest, MOST) if same else ()
+    ours.requests = stored or _made(bench, ours)
+    if theirs:
+        theirs.luck = ours.luck
+        theirs.requests = ours.requests if same else _made(bench, theirs)
     try:
         for side in filter(None, (theirs, ours)):
-            _ask(bench, side, side.manifest, stored, -1)  # starts it; what it says is not counted
+            _ask(bench, side, side.manifest, -1)  # starts it; what it says is not counted
         for draw in range(draws):
-            if bench.timer() > until:
+            if bench.timer() > bench.until:
                 break
-            _compare(bench, ours, theirs if same else None, stored=stored, draw=draw)
+            _compare(bench, ours, theirs if same else None, draw)
             if theirs and not same:
-                _count(theirs, _ask(bench, theirs, theirs.manifest, stored, draw))
+                _count(theirs, _ask(bench, theirs, theirs.manifest, draw))
     except Unavailable:
         return
 
 
-def _compare(
-    bench: Bench,
-    ours: _Contestant,
-    theirs: _Contestant | None,
-    *,
-    stored: tuple[bytes, ...],
-    draw: int,
-) -> None:
+def _made(bench: Bench, side: _Contestant) -> Sequence[bytes]:
+    """Return requests where no live ones are kept: of the evaluation rows, else the sample."""
+    made = row_requests(bench, side.release, side.manifest.signature, MOST)
+    return made or (json.dumps(side.manifest.sample["request"]).encode(),)
+
+
+def _compare(bench: Bench, ours: _Contestant, theirs: _Contestant | None, draw: int) -> None:
     """Ask both the same and count both, or neither when one is not up."""
     if theirs is None:
-        _count(ours, _ask(bench, ours, ours.manifest, stored, draw))
+        _count(ours, _ask(bench, ours, ours.manifest, draw))
         return
     # Both are read by stable's classes and deciles, so that the same answer has the same label.
-    usual = _ask(bench, theirs, theirs.manifest, stored, draw)
-    answer = _ask(bench, ours, theirs.manifest, stored, draw)
+    usual = _ask(bench, theirs, theirs.manifest, draw)
+    answer = _ask(bench, ours, theirs.manifest, draw)
     if not answer.failed and not usual.failed and answer.rows != usual.rows:
         answer = _Answer(failed=True)
     _count(theirs, usual)
@@ -137,14 +143,14 @@ def _compare(
         ours.seen += Evidence(compared=1, agreed=agreed)
 
 
-def _ask(
-    bench: Bench, side: _Contestant, reading: Manifest, stored: tuple[bytes, ...], draw: int
-) -> _Answer:
-    pool = stored or (json.dumps(reading.sample["request"]).encode(),)
-    chance = int(digest(bench.event.id, str(draw))[:12], 16)
+def _ask(bench: Bench, side: _Contestant, reading: Manifest, draw: int) -> _Answer:
+    pool = side.requests
+    chance = int(digest(side.luck, str(draw))[:12], 16)
     started = bench.timer()
     try:
-        body = bench.services.infer(side.model, side.release, pool[chance % len(pool)])
+        body = bench.services.infer(
+            side.release.model, side.release.digest, pool[chance % len(pool)]
+        )
         taken = (bench.timer() - started) * 1000
         return _read(json.loads(body), reading, chance // len(pool), taken)
     except (Rejected, ValueError, TypeError, KeyError, AttributeError, IndexError):

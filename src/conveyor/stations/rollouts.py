@@ -4,9 +4,10 @@ A move that was stored counts. Whoever wakes next finishes what a crash left und
 that caused a move is answered with it however often it is delivered.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from conveyor.domain.events import Event
@@ -42,7 +43,11 @@ Told = tuple[Rollout, tuple[Event, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What one wake of the judge works with; timer measures replayed answers, in seconds."""
+    """What one wake of the judge works with.
+
+    timer measures replayed answers, in seconds; at `until` of it nothing more is replayed. now only
+    says whether the event's own time, which a file's may be, lies ahead.
+    """
 
     event: Event
     history: History
@@ -54,6 +59,8 @@ class Bench:
     objects: Objects
     patience: timedelta
     timer: Callable[[], float]
+    now: Callable[[], datetime]
+    until: float = math.inf
 
     def registry(self, model: str) -> Registry:
         """Return a model's releases and endings as the tags say now."""

@@ -1,8 +1,14 @@
-"""One look at an open rollout: gather the evidence, ask the pure judge, make at most one move."""
+"""One look at an open rollout: gather the evidence, ask the pure judge, make the moves it asks for.
 
-from dataclasses import dataclass
+While there is live traffic a wake makes at most one move, for the next is decided by what comes
+then. Without any there is nothing to wait for: replays decide one step after the other.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
+from conveyor.domain.events import Event
 from conveyor.domain.evidence import Evidence
 from conveyor.domain.judge import Outcome, Verdict, judge
 from conveyor.domain.line import RolloutPolicy
@@ -17,10 +23,13 @@ from conveyor.domain.rollout import (
 )
 from conveyor.domain.versions import Registry
 from conveyor.errors import Rejected
-from conveyor.stations.replays import replay, replayed
+from conveyor.stations.replays import BUDGET, replay, replayed
 from conveyor.stations.rollouts import Bench, Told, Why, check_traffic, finish, move
 
 _LEAST_REPLAYS = 20
+
+_STARVED = 4
+"""Times patience: how long a candidate waits for its share while the model does get requests."""
 
 
 def attend(bench: Bench, rollout: Rollout) -> Told:
@@ -28,6 +37,7 @@ def attend(bench: Bench, rollout: Rollout) -> Told:
     rollout, events = finish(bench, rollout)
     if rollout.state.is_final or rollout.paused:
         return rollout, events
+    bench = replace(bench, until=bench.timer() + BUDGET)
     rollout, more = check_traffic(bench, rollout)
     if not rollout.paused:
         rollout, news = _go_on(bench, rollout)
@@ -38,19 +48,26 @@ def attend(bench: Bench, rollout: Rollout) -> Told:
 def _go_on(bench: Bench, rollout: Rollout) -> Told:
     registry = bench.registry(rollout.model)
     policy = bench.policy(registry.find(rollout.candidate))
+    events: tuple[Event, ...] = ()
     if rollout.state is State.PENDING:
-        return _begin(bench, rollout, registry, policy)
-    return _weigh(bench, rollout, registry, policy)
+        opened = advance(rollout, policy, at=bench.event.time, reason="the rollout begins")
+        rollout, events = move(bench, rollout, opened, Why(outcome="advance"))
+    while not events or _may_go_on(bench, rollout):
+        rollout, news = _weigh(bench, rollout, registry, policy)
+        if not news:
+            break
+        events = (*events, *news)
+    return rollout, events
 
 
-def _begin(bench: Bench, rollout: Rollout, registry: Registry, policy: RolloutPolicy) -> Told:
-    opened = advance(rollout, policy, at=bench.event.time, reason="the rollout begins")
-    rollout, events = move(bench, rollout, opened, Why(outcome="advance"))
-    if rollout.stable or rollout.paused:
-        return rollout, events
-    # A first release serves already, and nothing protects its users better than to look at once.
-    rollout, more = _weigh(bench, rollout, registry, policy)
-    return rollout, (*events, *more)
+def _may_go_on(bench: Bench, rollout: Rollout) -> bool:
+    """Whether a wake that made a move may look for the next one.
+
+    A first release serves already, and nothing protects its users better than to look at once.
+    """
+    if rollout.paused or rollout.state.is_final:
+        return False
+    return not rollout.stable or _is_unused(bench, rollout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +129,28 @@ def _weigh(bench: Bench, rollout: Rollout, registry: Registry, policy: RolloutPo
 
 
 def _is_quiet(bench: Bench, rollout: Rollout) -> bool:
-    """Whether live traffic shows nothing new: at once for a first release, else after a while."""
-    lately = max(rollout.stepped, bench.event.time - bench.patience)
-    waited = not rollout.stable or bench.event.time - rollout.stepped >= bench.patience
-    return waited and not bench.evidence.total(rollout.candidate, lately).requests
+    """Whether live traffic shows nothing new, so that requests are to be replayed.
+
+    At once where the model was not used for a while; where it is used and the candidate's share
+    came to nothing, after a longer while.
+    """
+    if not rollout.stable or _is_unused(bench, rollout):
+        return not _was_asked(bench, rollout.candidate, bench.patience)
+    starved = _STARVED * bench.patience
+    waited = bench.event.time - rollout.stepped >= starved
+    return waited and not _was_asked(bench, rollout.candidate, starved)
+
+
+def _is_unused(bench: Bench, rollout: Rollout) -> bool:
+    """Whether nobody asked the model anything for as long as patience lasts."""
+    sides = filter(None, (rollout.stable, rollout.candidate))
+    return not any(_was_asked(bench, side, bench.patience) for side in sides)
+
+
+def _was_asked(bench: Bench, release: str, lately: timedelta) -> bool:
+    # An upload that is dated ahead must not make live traffic look old.
+    moment = min(bench.event.time, bench.now())
+    return bool(bench.evidence.total(release, moment - lately).requests)
 
 
 def _act(bench: Bench, rollout: Rollout, policy: RolloutPolicy, seen: _Seen) -> Told:
@@ -124,7 +159,8 @@ def _act(bench: Bench, rollout: Rollout, policy: RolloutPolicy, seen: _Seen) -> 
     if verdict.outcome is Outcome.ROLLBACK:
         after = roll_back(rollout, by=JUDGE, reason=reason)
     elif verdict.outcome is Outcome.ADVANCE and has_next_step(rollout, policy):
-        after = advance(rollout, policy, at=bench.event.time, reason=reason)
+        # Each step begins later than the one before, in one wake too: else they shared evidence.
+        after = advance(rollout, policy, at=max(bench.event.time, rollout.stepped), reason=reason)
     elif verdict.outcome is Outcome.ADVANCE:
         outcome, after = "promote", promote(rollout, by=JUDGE, reason=reason)
     elif bench.event.time - rollout.opened >= policy.deadline:

@@ -1,8 +1,9 @@
 """Give every data set and ready-made model that arrives a version, if it may count."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
 
 from conveyor.domain.checks import Reading, Verdict, judge_reading
@@ -71,7 +72,7 @@ def _version_model(
     path = PurePosixPath(model.source)
     pointer = Pointer(path=path.name, md5=reading.md5, size=reading.size, upload=event.id)
     commit = history.record(
-        lambda _: {f"{path}.dvc": dump_pointer(pointer)},
+        partial(_write, f"{path}.dvc", pointer),
         branch=line.branch,
         message=f"{model.name}: a new model file, {reading.size} bytes",
         because=event,
@@ -115,34 +116,43 @@ def _pointer(tree: Tree, path: str) -> Pointer | None:
         return None
 
 
-def _write_unless_newer(path: str, pointer: bytes, objects: Objects, ref: ObjectRef) -> Edit:
+def _write(path: str, pointer: Pointer, tree: Tree) -> dict[str, bytes]:
+    """Return the pointer's file, nothing where the tree has it but for who uploaded it again.
+
+    The same bytes keep their first upload and verdict: another commit would say nothing new.
+    """
+    known = _pointer(tree, path)
+    if known and replace(known, upload=pointer.upload, verdict=pointer.verdict) == pointer:
+        return {}
+    return {path: dump_pointer(pointer)}
+
+
+def _write_unless_newer(path: str, pointer: Pointer, objects: Objects, ref: ObjectRef) -> Edit:
     """Return the edit that writes the pointer while the upload is still the newest of its key."""
 
-    def edit(_: Tree) -> dict[str, bytes]:
+    def edit(tree: Tree) -> dict[str, bytes]:
         if not ref.key.endswith("/"):
             newest = objects.head(ref.key)
             if (newest.version, newest.etag) != (ref.version, ref.etag):
                 msg = f"{ref.key} was uploaded again at {newest.modified:%F %T}"
                 raise Superseded(msg)
-        return {path: pointer}
+        return _write(path, pointer, tree)
 
     return edit
 
 
-def _dataset_pointer(event: Event, dataset: Dataset, ref: ObjectRef, reading: Reading) -> bytes:
-    return dump_pointer(
-        Pointer(
-            path=PurePosixPath(dataset.path).name,
-            md5=reading.md5,
-            size=reading.size,
-            files=reading.files,
-            rows=reading.rows,
-            verdict=verdict_key(event.id),
-            upload=event.id,
-            owner=dataset.owner,
-            sensitivity=dataset.sensitivity,
-            source=None if dataset.copy else Source.of(ref),
-        )
+def _dataset_pointer(event: Event, dataset: Dataset, ref: ObjectRef, reading: Reading) -> Pointer:
+    return Pointer(
+        path=PurePosixPath(dataset.path).name,
+        md5=reading.md5,
+        size=reading.size,
+        files=reading.files,
+        rows=reading.rows,
+        verdict=verdict_key(event.id),
+        upload=event.id,
+        owner=dataset.owner,
+        sensitivity=dataset.sensitivity,
+        source=None if dataset.copy else Source.of(ref),
     )
 
 

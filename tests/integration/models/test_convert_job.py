@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import polars as pl
 import pytest
 from onnx import TensorProto, helper
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -118,6 +121,16 @@ def wine() -> bytes:
     return skops.dumps(model.fit(data.data, data.target))
 
 
+def named() -> bytes:
+    """A model whose columns are found by name, as in a data frame."""
+    data = load_wine()
+    columns = ColumnTransformer(
+        [("scaled", StandardScaler(), data.feature_names[:5])], remainder="passthrough"
+    )
+    model = make_pipeline(columns, RandomForestClassifier(20, random_state=0))
+    return skops.dumps(model.fit(pl.DataFrame(data.data, data.feature_names), data.target))
+
+
 class Runs(dict):
     """Every release answers by ONNX Runtime from its bundle, as a serve process does."""
 
@@ -152,6 +165,11 @@ def test_a_skops_file_becomes_a_release_that_answers_its_sample(desk):
         services=MemoryServices(Runs(desk.objects)),
     )
     assert created.data["tag"] == "wine@v1.0.0"
+
+
+def test_a_model_of_named_columns_is_converted_within_the_fences(desk):
+    converted = desk.convert(named())
+    assert converted.type == "dev.conveyor.model.converted.v1", converted.data
 
 
 def test_an_onnx_that_asks_for_all_memory_is_rejected_and_the_line_goes_on(desk):

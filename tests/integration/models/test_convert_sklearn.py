@@ -283,7 +283,7 @@ def test_an_onnx_that_answers_otherwise_than_its_source_is_refused(tmp_path):
     wrong = DecisionTreeClassifier(max_depth=1).fit(features, table["kind"])
     task = work(tmp_path, right, table, label="kind", metric="accuracy") and Task.read(tmp_path)
     with pytest.raises(Rejected, match="the ONNX is not equal to its source"):
-        convert(task, translate=lambda _, layout: translate(wrong, layout))
+        convert(task, translations=lambda _, layout: iter([translate(wrong, layout)]))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,16 @@ from conveyor.codec import LINE, SERVE, Keyring
 from conveyor.data.memory import MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
-from conveyor.domain.line import Dataset, Evaluate, Line, Model, Retrain, RolloutPolicy, Train
+from conveyor.domain.line import (
+    Complete,
+    Dataset,
+    Evaluate,
+    Line,
+    Model,
+    Retrain,
+    RolloutPolicy,
+    Train,
+)
 from conveyor.domain.versions import Release, Version
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.ledger.database import open_ledger, sqlite_url
@@ -30,7 +39,15 @@ TOKEN = "a token that only tests know"  # noqa: S105
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LINE_DECLARED = Line(
     name="shop",
-    data={"wine": Dataset(name="wine", upload="wine/wine.csv", path="data/wine.csv")},
+    data={
+        "wine": Dataset(name="wine", upload="wine/wine.csv", path="data/wine.csv"),
+        "parts": Dataset(
+            name="parts",
+            upload="parts/",
+            path="data/parts",
+            complete=Complete(marker="_SUCCESS"),
+        ),
+    },
     models={
         "wine": Model(
             name="wine",
@@ -72,6 +89,7 @@ class World:
     logs: dict[str, bytes] = field(default_factory=dict)
     looks: list[datetime] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.deliveries = SqlDeliveries(self.ledger, self.hands)
@@ -106,6 +124,7 @@ class World:
             read_log=self._read_log,
             look=lambda: self.looks.append(self.hands.now()),
             problems=lambda: self.complaints,
+            waiting=lambda: self.incomplete,
         )
 
     def _read_log(self, key: str, after: int) -> tuple[bytes, int]:

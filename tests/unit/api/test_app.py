@@ -181,7 +181,8 @@ def test_more_long_polls_than_may_wait_are_answered_at_once(world, trusted):
 
 def test_an_upload_lands_in_the_bucket_and_wakes_the_look(client, trusted, world):
     answer = client.put("/api/v1/objects/wine/wine.csv", data=b"a,b\n", headers=trusted)
-    assert answer.json == {"key": "wine/wine.csv", "size": 4, "after": 0, "taker": "wine"}
+    told = {"key": "wine/wine.csv", "size": 4, "after": 0, "taker": "wine", "waits": ""}
+    assert answer.json == told
     assert world.hands.objects.read("wine/wine.csv") == b"a,b\n"
     assert world.looks
 
@@ -199,3 +200,9 @@ def test_an_unsafe_or_reserved_key_is_refused_and_nothing_is_stored(client, trus
 def test_json_answers_hold_no_nan(client, trusted, world):
     world.complaints.append(str(math.nan))
     json.loads(client.get("/api/v1/status", headers=trusted).text, parse_constant=pytest.fail)
+
+
+def test_a_wrong_token_is_told_apart_from_none(client):
+    wrong = client.get("/api/v1/status", headers={"Authorization": "Bearer nonsense"})
+    assert "the token is wrong" in wrong.json["error"]
+    assert "needs the token" in client.get("/api/v1/status").json["error"]

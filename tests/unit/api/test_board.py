@@ -5,7 +5,7 @@ import pytest
 from conveyor.domain.evidence import Evidence
 from conveyor.domain.jobs import JobSpec
 from conveyor.domain.line import RolloutPolicy
-from conveyor.domain.payloads import DatasetRejected, ModelRejected
+from conveyor.domain.payloads import DatasetRejected, ModelConverted, ModelRejected
 from conveyor.domain.rollout import Decision, advance, open_rollout, pause
 from conveyor.domain.traffic import Traffic
 from conveyor.domain.versions import STABLE, ending_message
@@ -74,7 +74,7 @@ def test_a_broken_line_is_a_problem_on_the_board_and_no_error(world, monkeypatch
 def test_a_version_shows_its_md5_and_rows(world):
     pointer = Pointer(path="wine.csv", md5="a" * 32, size=9, rows=178, verdict="v")
     world.history.push({"data/wine.csv.dvc": dump_pointer(pointer)})
-    (row,) = board(world)["data"]
+    row = board(world)["data"][0]
     assert (row["version"], row["rows"], row["waits"]) == ("a" * 32, 178, "")
 
 
@@ -82,6 +82,44 @@ def test_the_last_refusal_is_shown_with_its_reasons(world):
     refused = DatasetRejected(dataset="wine", reasons=["no rows"], verdict="v", upload="u")
     world.store(world.event(refused))
     assert board(world)["data"][0]["refusal"]["reasons"] == ["no rows"]
+
+
+REJECTED = ModelRejected(model="wine", stage="build", reason="it raised", commit="c")
+
+
+def test_a_first_training_that_failed_is_told_instead_of_waiting(world):
+    world.store(world.event(REJECTED))
+    told = model(world)
+    assert (told["waits"], told["refusal"]["stage"]) == ("", "build")
+
+
+def test_a_refusal_is_history_once_a_newer_candidate_was_as_good_as_what_serves(world):
+    world.store(world.event(REJECTED))
+    same = ModelConverted(model="wine", run="r", onnx="o", stable="", commit="c")
+    world.store(world.event(same, "f" * 64))
+    assert model(world)["refusal"] is None
+
+
+def test_a_candidate_that_was_refused_after_its_conversion_is_refused(world):
+    made = ModelConverted(model="wine", run="r", onnx="o", stable="", commit="c")
+    world.store(world.event(made, "f" * 64))
+    world.store(world.event(REJECTED))
+    assert model(world)["refusal"]["reasons"] == ["it raised"]
+
+
+def test_a_model_whose_data_is_missing_names_it_and_waits_for_its_training_after(world):
+    stages = b"stages: {train: {cmd: x, deps: [data/wine.csv], outs: [models/wine.skops]}}"
+    world.history.push({"dvc.yaml": stages})
+    assert model(world)["waits"] == "waits for its data: data/wine.csv"
+    pointer = Pointer(path="wine.csv", md5="a" * 32, size=9)
+    world.history.push({"dvc.yaml": stages, "data/wine.csv.dvc": dump_pointer(pointer)})
+    assert model(world)["waits"] == "waits for its training"
+
+
+def test_an_incomplete_upload_says_what_it_waits_for(world):
+    world.incomplete.append("parts/: waits for its marker _SUCCESS")
+    row = board(world)["data"][1]
+    assert (row["waits"], row["marker"]) == ("parts/ waits for its marker _SUCCESS", "_SUCCESS")
 
 
 def test_a_models_refusal_is_its_own_although_a_data_set_has_the_same_name(world):
@@ -99,7 +137,21 @@ def test_a_canary_says_how_many_requests_it_waits_for(world, canary):
     row = model(world)
     assert row["traffic"] == {"wine@v1.0.0": 90, "wine@v1.1.0": 10}
     assert (row["rollout"]["percent"], row["rollout"]["step"]) == (10, 1)
-    assert row["waits"] == "waits for 34 more of 50 requests to the candidate"
+    assert row["waits"] == "waits for requests: 16 of 50"
+
+
+def test_a_canary_without_traffic_says_what_comes_instead(world, canary):
+    world.evidence.put(
+        f"{canary.candidate}/replay/{canary.id}",
+        "i",
+        1,
+        Evidence(requests=4),
+        world.hands.now() + timedelta(seconds=1),
+    )
+    told = model(world)["waits"]
+    assert told.startswith("waits for requests: 4 of 50; without any, stored ones are replayed")
+    world.evidence.put(canary.stable, "i", 1, Evidence(requests=9), world.hands.now())
+    assert "once nobody asked the model for 120 s" in model(world)["waits"]
 
 
 def test_a_paused_rollout_waits_for_a_person(world, canary):

@@ -170,3 +170,28 @@ def test_an_upload_before_the_first_push_is_to_be_tried_again(world, client, tru
 def test_an_upload_that_nobody_takes_says_so(client, trusted):
     answer = client.put(f"{API}/objects/other.csv", data=b"x", headers=trusted)
     assert answer.json["taker"] is None
+
+
+def test_a_member_of_a_directory_says_which_marker_is_to_be_put_last(client, trusted):
+    answer = client.put(f"{API}/objects/parts/a.csv", data=b"x", headers=trusted)
+    told = answer.json
+    assert (told["taker"], told["waits"]) == (
+        "parts",
+        "waits for parts/_SUCCESS, which is to be put last",
+    )
+    marker = client.put(f"{API}/objects/parts/_SUCCESS", data=b"x", headers=trusted)
+    assert marker.json["waits"] == ""
+
+
+@pytest.mark.parametrize("name", ["wine@v1.0.0", "100aaaaa", "100aaaaaaaaaaaaa-5b1e"])
+def test_a_release_whose_events_are_gone_is_traced_by_its_tag(world, client, trusted, name):
+    made = world.release("1.0.0")
+    told = client.get(f"{API}/trace/{name}", headers=trusted).json
+    assert (told["facts"]["tag"], told["events"]) == ([made.tag], [])
+    assert told["facts"]["commit"] == [world.head]
+    assert "no events" in told["lost"]
+
+
+def test_what_was_never_released_is_still_not_found(world, client, trusted):
+    world.release("1.0.0")
+    assert client.get(f"{API}/trace/wine@v9.0.0", headers=trusted).status_code == 404

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,13 @@ from conveyor.domain.payloads import (
     ModelRejected,
     ModelTrained,
     ReleaseCreated,
+    RolloutAdvanced,
+    RolloutPromoted,
     SourcePushed,
 )
+from conveyor.domain.rollout import Decision, open_rollout
 from conveyor.domain.routes import consumers
+from conveyor.domain.traffic import Traffic
 
 RUN = "a1" * 32
 
@@ -108,6 +113,65 @@ def test_a_model_that_serves_already_is_no_silence(world, client, trusted, pushe
     settle(world, converted)
     found = look(client, trusted, world.head)
     assert found["lines"][-1] == "wine: the same model serves already, nothing to release"
+
+
+def test_what_happened_before_the_event_is_not_its_story(world, client, trusted, pushed):
+    old = ModelTrained(model="wine", source="s", md5="m", size=1, run=RUN, commit=world.head)
+    world.store(replace(world.event(old, "0" * 64), extensions={"causationid": "4" * 64}))
+    late = world.store(world.event(SourcePushed.from_event(pushed), "4" * 64))
+    settle(world, late)
+    found = look(client, trusted, late.id)
+    assert (found["lines"], found["done"]) == (["nothing to build: no model changes by this"], True)
+
+
+def test_moves_are_told_in_their_order_although_they_were_stored_in_another(
+    world, client, trusted, pushed
+):
+    def moved(kind, generation, reason):
+        return pushed.leads_to(
+            kind(
+                model="wine",
+                rollout="x",
+                generation=generation,
+                release="r",
+                version="1.1.0",
+                stable="s",
+                state="canary",
+                split={"r": 10},
+                reason=reason,
+            ),
+            event_id=f"{generation}" * 64,
+        )
+
+    settle(
+        world, pushed, build=[moved(RolloutPromoted, 9, "last"), moved(RolloutAdvanced, 8, "first")]
+    )
+    lines = look(client, trusted, world.head)["lines"]
+    assert [line.split(": ")[-1] for line in lines[:2]] == ["first", "last"]
+
+
+def test_the_last_line_says_what_a_canary_waits_for(world, client, trusted, pushed):
+    release = world.release("1.1.0")
+    made = pushed.leads_to(
+        ReleaseCreated(
+            model="wine",
+            release=release.digest,
+            version="1.1.0",
+            onnx="o",
+            tag=release.tag,
+            commit=world.head,
+        )
+    )
+    settle(world, pushed, release=[made])
+    settle(world, made)
+    split = Traffic((("s" * 64, 100),))
+    at = world.hands.now()
+    opened = open_rollout(release, stable="s" * 64, cause="c", at=at, split=split)
+    why = Decision(rollout=opened.id, generation=0, outcome="open", reason="", by="judge", at=at)
+    world.rollouts.insert(opened, why)
+    assert look(client, trusted, world.head)["lines"][-1] == (
+        "wine: its canary waits for the judge to begin"
+    )
 
 
 def test_a_release_is_an_end_although_its_canary_goes_on(world, client, trusted, pushed):

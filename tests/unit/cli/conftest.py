@@ -34,7 +34,7 @@ class Engine:
         return told if isinstance(told, tuple) else (200, told)
 
     def run(self, *arguments: str, **options: Any) -> Result:
-        named = {"CONVEYOR_URL": self.url, "CONVEYOR_TOKEN": TOKEN}
+        named = {"CONVEYOR_URL": self.url, "CONVEYOR_TOKEN": TOKEN, "COLUMNS": "80"}
         return CliRunner().invoke(cli, arguments, env=named, **options)
 
 

@@ -64,7 +64,7 @@ BOARD = {
             },
             "refusal": None,
             "retrain": None,
-            "waits": "waits for 34 more of 50 requests to the candidate",
+            "waits": "waits for requests: 16 of 50; without any, stored ones are replayed",
         }
     ],
     "jobs": [],
@@ -127,7 +127,8 @@ def test_the_board_reads_like_departures_and_shows_markup_as_it_is(engine):
     engine.answers[f"GET {API}/status"] = BOARD
     output = engine.run("status").output
     assert "wine@v1.1.0 canary at 10 %, step 1 of 2" in output
-    assert "waits for 34 more of 50 requests to the candidate" in output
+    assert "waits for requests: 16 of 50" in output
+    assert max(map(len, output.splitlines())) <= 80
     assert "[red]the bucket is gone[/red]" in output
     assert "1 dead letters: conveyor dead-letters" in output
 
@@ -199,8 +200,46 @@ def test_a_trace_shows_causes_and_effects_as_trees(engine):
     output = engine.run("trace", "wine@v1.0.0").output
     came, led = output.split("it led to")
     assert came.index("the release") < came.index("the upload")
-    assert led.index("the release") < led.index("the promotion")
+    assert "the promotion" in led
+    assert "the release" not in led
     assert json.loads(engine.run("trace", "wine@v1.0.0", "--json").output) == report
+
+
+def test_a_first_refusal_is_on_the_board_with_its_stage(engine):
+    refusal = {"at": "2026-11-21T12:00:00Z", "stage": "build", "reasons": ["it raised"]}
+    row = BOARD["models"][0] | {"stable": None, "rollout": None, "waits": "", "refusal": refusal}
+    engine.answers[f"GET {API}/status"] = BOARD | {"models": [row | {"traffic": {}}]}
+    output = " ".join(engine.run("status").output.split())
+    assert "last candidate refused at build" in output
+    assert "it raised" in output
+
+
+def test_releases_say_which_was_stable_and_which_is(engine):
+    known = {"release": "r" * 64, "onnx": "o" * 64, "commit": "c" * 40}
+    engine.answers[f"GET {API}/releases"] = {
+        "releases": [
+            known | {"tag": "wine@v1.1.0", "stable": True, "ended": ["stable"]},
+            known | {"tag": "wine@v1.0.0", "stable": False, "ended": ["stable", "stable"]},
+        ]
+    }
+    newest, former = engine.run("releases").output.splitlines()[-2:]
+    assert "stable now" in newest
+    assert former.count("was stable") == 1
+
+
+def test_a_rollout_is_headed_by_its_releases_tag(engine):
+    rollout = {
+        "model": "wine",
+        "candidate": "d" * 64,
+        "tag": "wine@v1.1.0",
+        "state": "canary",
+        "paused": False,
+        "opened": "2026-11-21T12:00:00Z",
+        "waits": "",
+        "decisions": [],
+    }
+    engine.answers[f"GET {API}/rollouts"] = {"rollouts": [rollout]}
+    assert engine.run("rollouts").output.startswith("wine@v1.1.0 canary, opened")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -38,3 +38,10 @@ def test_up_without_a_line_says_how_to_make_one(tmp_path):
     answer = run("up", "--line", str(tmp_path), "--state", str(tmp_path / "state"))
     assert answer.exit_code == 1
     assert "conveyor init" in answer.stderr
+
+
+def test_init_ends_with_what_to_type_up_to_the_first_prediction(tmp_path):
+    output = run("init", str(tmp_path / "my shop")).output
+    assert "my shop'" in output
+    assert "conveyor put data/examples/first.csv my-shop/my-shop.csv --wait" in output
+    assert "conveyor predict my-shop --rows data/holdout.csv" in output

@@ -71,3 +71,30 @@ def test_rows_and_data_together_are_wrong_usage(engine, tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a\n1\n")
     assert engine.run("predict", "wine", "--rows", str(rows), "--data", "{}").exit_code == 2
+
+
+@pytest.mark.parametrize("data", ["[1, 13.5]", "[[1, 13.5]]"])
+def test_a_bare_row_is_taken_where_there_is_one_input(engine, data):
+    serving(engine, tensor("input", "FP32", [-1, 2], ["acid", "alcohol"]))
+    assert engine.run("predict", "wine", "--data", data).exit_code == 0
+    (given,) = sent(engine)["inputs"]
+    assert (given["shape"], given["data"]) == ([1, 2], [1.0, 13.5])
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_a_bare_row_that_does_not_fit_says_what_the_model_takes(engine, inputs):
+    names = ("age", "city")[:inputs]
+    serving(engine, *(tensor(name, "FP32", [-1, 1]) for name in names))
+    answer = engine.run("predict", "wine", "--data", "[1, 2, 3]")
+    assert (answer.exit_code, ", ".join(names) in answer.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("data", ["[1]", '{"inputs": []}'])
+def test_a_model_in_training_says_so(engine, data):
+    engine.answers[f"GET {API}/releases"] = {"releases": []}
+    row = {"name": "wine", "waits": "waits for its train run", "refusal": None}
+    engine.answers[f"GET {API}/status"] = {"models": [row]}
+    answer = engine.run("predict", "wine", "--data", data)
+    assert answer.exit_code == 1
+    assert "wine has no release yet: it waits for its train run" in answer.stderr
+    assert "no model 'x'" in engine.run("predict", "x", "--data", data).stderr

@@ -1,6 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from conveyor.cli.main import cli
 
 API = "/api/v1"
 STORED = {"key": "wine/wine.csv", "size": 4, "after": 7, "taker": "wine"}
@@ -38,12 +42,49 @@ def test_the_key_is_guessed_from_the_line_and_the_bytes_are_sent(engine, file):
     assert "stored as wine/wine.csv, for wine" in answer.output
 
 
-def test_a_name_that_fits_no_upload_asks_for_the_key(engine, tmp_path, file):
-    other = file.rename(tmp_path / "other.csv")
-    answer = engine.run("put", str(other))
+def test_the_only_upload_there_is_takes_a_file_of_another_name(engine, tmp_path, file):
+    engine.answers[f"PUT {API}/objects/wine/wine.csv"] = (201, STORED)
+    assert engine.run("put", str(file.rename(tmp_path / "other.csv"))).exit_code == 0
+
+
+def test_where_several_uploads_fit_the_key_is_asked_for(engine, tmp_path, file):
+    line = tmp_path / "conveyor.yaml"
+    line.write_text(f"{line.read_text()}  rose: {{upload: rose.csv, path: data/rose.csv}}\n")
+    answer = engine.run("put", str(file.rename(tmp_path / "other.csv")))
     assert answer.exit_code == 1
-    assert "wine/wine.csv" in answer.stderr
+    assert "wine/wine.csv, rose.csv" in answer.stderr
     assert not engine.calls
+
+
+def test_without_an_engine_it_says_where_the_file_may_be_copied_to(file):
+    nowhere = ["--url", "http://127.0.0.1:1", "--token", "x"]
+    answer = CliRunner().invoke(cli, ["put", str(file), *nowhere])
+    assert answer.exit_code == 3
+    assert str(Path("bucket/wine/wine.csv")) in answer.stderr
+
+
+def test_a_member_that_waits_for_its_marker_is_no_failure(engine, file):
+    waits = "waits for parts/_SUCCESS, which is to be put last"
+    told = {**STORED, "key": "parts/a", "taker": "parts", "waits": waits}
+    engine.answers[f"PUT {API}/objects/parts/a"] = (201, told)
+    answer = engine.run("put", str(file), "parts/a", "--wait")
+    assert (answer.exit_code, waits in answer.output) == (0, True)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_folder_is_put_file_by_file_and_its_marker_last(engine, tmp_path, own):
+    folder = tmp_path / "reviews"
+    (folder / "z").mkdir(parents=True)
+    for name in ["b.csv", "z/a.csv", ".hidden", *(["_SUCCESS"] if own else [])]:
+        (folder / name).write_text("x")
+    engine.answers[f"GET {API}/status"] = {"data": [{"upload": "reviews/", "marker": "_SUCCESS"}]}
+    for name in ("b.csv", "z/a.csv", "_SUCCESS"):
+        told = {**STORED, "key": f"reviews/{name}", "taker": "reviews", "waits": ""}
+        engine.answers[f"PUT {API}/objects/reviews/{name}"] = (201, told)
+    assert engine.run("put", str(folder), "reviews/").exit_code == 0
+    sent = [call[0].rpartition("/reviews/")[2] for call in engine.calls[1:]]
+    assert sent == ["b.csv", "z/a.csv", "_SUCCESS"]
+    assert engine.calls[-1][2] == (b"x" if own else b"")
 
 
 @pytest.mark.parametrize("key", ["a/../b", "_conveyor/x", "a//b"])

@@ -18,6 +18,14 @@ DVC = """\
 stages:
   train-wine: {cmd: python train.py, deps: [data/wine.csv], outs: [models/wine.skops]}
 """
+BAD_LIMIT = """\
+fields:
+- {name: quality}
+- name: price
+  type: number
+  constraints: {minimum: cheap}
+"""
+BAD_PATTERN = "fields: [{name: quality, constraints: {pattern: '('}}]\n"
 FILES = {
     "conveyor.yaml": LINE,
     "dvc.yaml": DVC,
@@ -69,12 +77,25 @@ def test_an_empty_line_file_says_so():
         ({"schema": "fields: 3\n"}, "data/wine.schema.yaml:1: "),
         ({"r.txt": None}, 'models.wine.train.requirements: "r.txt" is not in the repository'),
         ({"data/holdout.csv": None}, 'models.wine.evaluate.rows: "data/holdout.csv" is not in'),
+        ({"schema": BAD_LIMIT}, "data/wine.schema.yaml:3: price: minimum 'cheap' is no number"),
+        ({"schema": BAD_PATTERN}, "data/wine.schema.yaml:1: quality: the pattern '(' is no reg"),
+        (
+            {"data/holdout.csv": "a,b\n1,2\n"},
+            '"quality" is no column of data/holdout.csv (it has: a, b); write one of these',
+        ),
+        ({"data/holdout.csv": ""}, "(it has: none; it is empty)"),
+        ({"r.txt": "numpy\nscikit-learn=1.7\n"}, 'r.txt:2: "scikit-learn=1.7" is no requirement'),
         ({"data/wine.csv": "1\n"}, "is in Git itself, where only its pointer may be"),
         ({"data/wine.csv.dvc": "outs: 3\n"}, "data/wine.csv.dvc: "),
     ],
 )
 def test_what_is_wrong_is_told(changes, message):
     assert message in problems(**changes)
+
+
+@pytest.mark.parametrize("header", ["\ufeffquality", '"quality"', '"two\nlines",quality'])
+def test_a_label_is_found_however_the_header_is_written(header):
+    assert problems(**{"data/holdout.csv": f"{header}\n1\n"}) == ""
 
 
 def test_a_broken_dvc_yaml_is_told_alone():

@@ -165,3 +165,13 @@ def test_peeking_does_not_raise_the_false_alarms_above_what_was_promised():
     wrong = sum(peek(seed, 0.2, by_the_judge) for seed in range(40))
     assert wrong / 40 <= 1 - POLICY.confidence
     assert sum(peek(seed, 0.2, by_the_textbook) for seed in range(40)) / 40 > 0.2
+
+
+def test_the_count_of_requests_never_reads_as_more_than_all_of_them():
+    policy = RolloutPolicy(min_requests=50)
+    texts = {
+        answered: judge(policy, None, Evidence(requests=answered), answered=answered).text
+        for answered in (49, 59)
+    }
+    assert "49 of 50 requests answered" in texts[49]
+    assert "59 requests answered in this step (50 needed)" in texts[59]

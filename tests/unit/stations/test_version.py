@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -89,6 +90,40 @@ def test_a_repeated_upload_makes_one_commit():
     first, second = world.run(event), world.run(event)
     assert first == second
     assert world.commits() == 2
+
+
+def test_the_same_bytes_uploaded_again_make_no_commit_and_keep_their_first_upload():
+    world = World()
+    first = world.uploaded(ROWS)
+    world.run(first)
+    world.history.push({"README.md": b"hello"})
+    (answer,) = world.run(world.uploaded(ROWS))
+    assert world.commits() == 3
+    assert world.pointer().upload == first.id
+    assert DatasetVersioned.from_event(answer).commit == world.history.head("main")
+
+
+def test_the_same_bytes_under_another_declaration_are_committed():
+    world = World()
+    world.run(world.uploaded(ROWS))
+    world.lines.line = Line(name="shop", data={"wine": replace(WINE, sensitivity="public")})
+    world.run(world.uploaded(ROWS))
+    assert (world.commits(), world.pointer().sensitivity) == (3, "public")
+
+
+def test_bytes_that_come_back_after_others_are_committed():
+    world = World()
+    for body in (ROWS, ROWS + b"5,6\n", ROWS):
+        world.run(world.uploaded(body))
+    assert world.commits() == 4
+
+
+def test_the_same_model_uploaded_again_makes_no_commit():
+    world = World()
+    for _ in range(2):
+        (answer,) = world.run(world.uploaded(b"onnx", key="tea.onnx"))
+    assert world.commits() == 2
+    assert ModelVersioned.from_event(answer).commit == world.history.head("main")
 
 
 def test_refused_data_leaves_the_branch_and_keeps_bytes_and_reason():

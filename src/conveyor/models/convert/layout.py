@@ -1,5 +1,7 @@
 """How the columns of a table become the inputs of a scikit-learn model and of its ONNX."""
 
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,7 +12,7 @@ from sklearn.compose import ColumnTransformer
 
 from conveyor.errors import Rejected
 from conveyor.models.samples import synthetic_rows
-from conveyor.models.table import Table
+from conveyor.models.table import Column, Table
 
 INPUT = "input"
 """The name of the input of a model that takes one matrix."""
@@ -46,9 +48,39 @@ class Layout:
         if self.form is Form.TEXT:
             return columns[self.features[0]].tolist()
         if self.form is Form.COLUMNS:
-            return pa.table({name: pa.array(column) for name, column in columns.items()})
+            return _frame(columns)
         kind = object if self.text else np.float64
         return np.column_stack([column.astype(kind) for column in columns.values()])
+
+    def served_rows(self, table: Table) -> Table:
+        """Return the rows as the ONNX takes them: numbers as floats of 32 bits can hold them.
+
+        Raises Rejected naming the column with a number that no such float holds.
+        """
+        return Table({name: self._served(name, table) for name in table.columns})
+
+    def _served(self, name: str, table: Table) -> Column:
+        column = table.columns[name]
+        kept = name in self.whole and self.form is Form.COLUMNS
+        if self.double or kept or name not in self.features or column.dtype == object:
+            return column
+        with np.errstate(over="ignore"):
+            rounded = column.astype(np.float32).astype(np.float64)
+        if (lost := np.isinf(rounded) & ~np.isinf(column)).any():
+            raise Rejected(
+                f"column {name!r} holds {column[lost][0]}, more than a float of 32 bits can hold "
+                f"(3.4e38), which is what models are served with; scale the column down"
+            )
+        return rounded if (rounded != column).any() else column
+
+
+def _frame(columns: Mapping[str, Column]) -> Any:
+    """Return the columns as a container in which scikit-learn finds them by name.
+
+    It is imported here as it takes as long as all else that a model of one matrix needs.
+    """
+    polars = importlib.import_module("polars")
+    return polars.from_arrow(pa.table({name: pa.array(col) for name, col in columns.items()}))
 
 
 def lay_out(estimator: Any, table: Table | None) -> Layout:

@@ -32,7 +32,7 @@ REVIEWED = re.compile(
     | sklearn\._loss\.(loss|link)\.[A-Z]\w+
     | sklearn\._loss\._loss\.Cy\w+
     | sklearn\.linear_model\._(sgd_fast|loss)\.[A-Z]\w+
-    | sklearn\.compose\._column_transformer\._RemainderColsList
+    | sklearn\.compose\._column_transformer\.(_RemainderColsList|make_column_selector)
     | sklearn\.preprocessing\._encoders\._\w+Encoder
     | numpy\.(bool_?|str_|float(16|32|64)|u?int(8|16|32|64)|dtype|random\.mtrand\.RandomState)
     """,

@@ -1,6 +1,9 @@
 """scikit-learn to ONNX by skl2onnx, around the traps it has."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -24,10 +27,18 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     VotingClassifier,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.svm import LinearSVC
 
 from conveyor.errors import Rejected
 from conveyor.models.convert.layout import INPUT, Form, Layout, parts
+from conveyor.models.convert.wide import (
+    can_impute_wide,
+    can_widen,
+    impute_wide,
+    narrow_inputs,
+    widened,
+)
 
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 """The newest that every converter can write and every served ONNX Runtime reads."""
@@ -54,6 +65,18 @@ class _PlainNumbers:
         """Add a node with plain attributes."""
         plain = {name: _plain(value) for name, value in attributes.items()}
         self._container.add_node(op_type, inputs, outputs, **plain)
+
+
+def translations(estimator: Any, layout: Layout) -> Iterator[bytes]:
+    """Yield the ways to write an estimator in ONNX, the plain one first.
+
+    Raises Rejected naming what cannot be converted, for the plain one only.
+    """
+    yield translate(estimator, layout)
+    with suppress(Rejected):
+        if can_widen(estimator, layout):
+            wide = replace(layout, double=True)
+            yield narrow_inputs(translate(widened(estimator), wide))
 
 
 def translate(estimator: Any, layout: Layout) -> bytes:
@@ -89,8 +112,11 @@ def _convert(estimator: Any, layout: Layout) -> ModelProto:
             initial_types=_inputs(layout),
             options={"zipmap": False} if is_classifier(estimator) else None,
             target_opset=OPSETS,
-            custom_conversion_functions=dict.fromkeys(_BOOSTED, _convert_boosted),
-            custom_shape_calculators=dict.fromkeys(_BOOSTED, _shape_boosted),
+            custom_conversion_functions={
+                **dict.fromkeys(_BOOSTED, _convert_boosted),
+                SimpleImputer: _convert_imputer,
+            },
+            custom_shape_calculators=dict.fromkeys((*_BOOSTED, SimpleImputer), _shape),
         )
     return cast("ModelProto", model)
 
@@ -134,7 +160,14 @@ def _convert_boosted(scope: Any, operator: Any, container: Any) -> None:
     get_converter(_alias(operator))(scope, operator, _PlainNumbers(container))
 
 
-def _shape_boosted(operator: Any) -> None:
+def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
+    if can_impute_wide(operator):
+        impute_wide(scope, operator, container)
+    else:
+        get_converter(_alias(operator))(scope, operator, container)
+
+
+def _shape(operator: Any) -> None:
     get_shape_calculator(_alias(operator))(operator)
 
 

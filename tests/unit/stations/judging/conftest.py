@@ -14,7 +14,7 @@ from conveyor.data.memory import MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.evidence import LATENCY_BOUNDS_MS, Evidence
-from conveyor.domain.line import Line, Model, RolloutPolicy
+from conveyor.domain.line import Evaluate, Line, Model, RolloutPolicy
 from conveyor.domain.objects import bundle_folder
 from conveyor.domain.payloads import (
     InferenceObserved,
@@ -48,7 +48,7 @@ def manifest(onnx: str, commit: str) -> Manifest:
         onnx=hashlib.sha256(onnx.encode()).hexdigest(),
         size=1,
         signature=Signature(
-            inputs=(Tensor(name="input", datatype="FP32", shape=(-1, 2)),),
+            inputs=(Tensor(name="input", datatype="FP32", shape=(-1, 2), features=("a", "b")),),
             outputs=(Tensor(name="label", datatype="BYTES", shape=(-1,)),),
         ),
         sample={"request": {"inputs": []}, "response": {}},
@@ -72,6 +72,7 @@ class World:
     """One line; `now` moves only when a test says so."""
 
     policy: RolloutPolicy = POLICY
+    evaluate: Evaluate | None = None
     now: datetime = NOON
     history: MemoryHistory = field(default_factory=MemoryHistory)
     services: MemoryServices = field(default_factory=MemoryServices)
@@ -84,9 +85,8 @@ class World:
 
     @property
     def lines(self) -> MemoryLines:
-        return MemoryLines(
-            Line(name="shop", models={"wine": Model(name="wine", rollout=self.policy)})
-        )
+        wine = Model(name="wine", rollout=self.policy, evaluate=self.evaluate)
+        return MemoryLines(Line(name="shop", models={"wine": wine}))
 
     def ports(self) -> dict[str, Any]:
         names = ("history", "lines", "services", "rollouts", "evidence", "requests", "objects")
@@ -118,11 +118,21 @@ class World:
         return new_event(payload, line="shop", event_id=identity, time=self.now)
 
     def wake(self, event: Event, **ports: Any) -> tuple[Event, ...]:
-        """Deliver an event; what it is answered with is kept by id, as the ledger does."""
-        events = judge(event, **{**self.ports(), **ports})
+        """Deliver an event; what it is answered with is kept by id, as the ledger does.
+
+        Answers take no time, however busy the machine is, unless a test says otherwise.
+        """
+        events = judge(
+            event, **{**self.ports(), "timer": lambda: 0.0, "now": lambda: self.now, **ports}
+        )
         for each in events:
             self.told.setdefault(each.id, each)
         return events
+
+    def use(self, release: Release) -> None:
+        """Let someone have asked a release something a moment ago."""
+        moment = self.now - timedelta(seconds=1)
+        self.evidence.put(release.digest, "i", next(self.windows), healthy(1), moment)
 
     def created(self, release: Release, stable: Release | None = None) -> Event:
         payload = ReleaseCreated(
@@ -163,9 +173,14 @@ class World:
         )
         return self.event(payload, command)
 
-    def open_rollout(self) -> tuple[Release, Release]:
-        """Let a second release begin its rollout; returns stable and candidate."""
+    def open_rollout(self, *, used: bool = True) -> tuple[Release, Release]:
+        """Let a second release begin its rollout, of a model that was used a moment before or not.
+
+        Returns stable and candidate.
+        """
         stable = self.make_stable(self.release("1.0.0"))
+        if used:
+            self.use(stable)
         candidate = self.release("1.1.0")
         self.wake(self.created(candidate, stable))
         return stable, candidate

@@ -100,6 +100,7 @@ def test_a_newer_release_supersedes_the_open_candidate(world):
 
 def test_an_older_release_that_comes_late_is_only_recorded(world):
     stable = world.make_stable(world.release("1.0.0"))
+    world.use(stable)
     older, newer = world.release("1.1.0"), world.release("1.2.0")
     world.wake(world.created(newer, stable))
     assert world.wake(world.created(older, stable)) == ()
@@ -161,6 +162,13 @@ def test_an_inconclusive_rollout_ends_as_declared_at_its_deadline(with_policy, m
     assert world.state == "canary"
     world.wake(world.tick(hours=1))
     assert world.state == end
+
+
+def test_live_traffic_decides_on_one_step_a_wake_even_past_the_deadline(world, make):
+    _, candidate = world.open_rollout()
+    world.now += world.policy.deadline
+    world.wake(world.observed(candidate, make.healthy(100)))
+    assert (world.state, world.split) == ("canary", [50, 50])
 
 
 def test_a_candidate_that_never_answered_is_not_promoted_at_the_deadline(with_policy):

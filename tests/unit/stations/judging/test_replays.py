@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from conveyor.domain.line import Evaluate
 from conveyor.errors import Rejected, Unavailable
 
 
@@ -28,19 +29,44 @@ def test_live_traffic_is_waited_for_before_anything_is_replayed(world):
     assert asked == []
 
 
-def test_stored_requests_are_asked_of_both_revisions(world, answering):
+@pytest.fixture
+def listening(world, answering):
+    """Let releases answer well and write down what they are asked."""
+
+    def listen(release, seen):
+        world.services.answers[release.digest] = lambda request: (
+            seen.add(request),
+            answering("good")(request),
+        )[1]
+        return seen
+
+    return lambda *releases: [listen(release, set()) for release in releases]
+
+
+def test_stored_requests_are_asked_of_both_revisions(world, listening):
     stable, candidate = world.open_rollout()
     world.requests.stored[stable.digest] = (b'{"inputs": [1]}', b'{"inputs": [2]}')
-    seen = {stable.digest: set(), candidate.digest: set()}
-
-    def listen(release):
-        return lambda request: (seen[release].add(request), answering("good")(request))[1]
-
-    world.services.answers = {release: listen(release) for release in seen}
+    ours, theirs = listening(candidate, stable)
     world.wake(world.tick(minutes=3))
-    assert (
-        seen[stable.digest] == seen[candidate.digest] == set(world.requests.stored[stable.digest])
-    )
+    assert ours == theirs == set(world.requests.stored[stable.digest])
+
+
+def test_evaluation_rows_are_asked_of_both_where_no_requests_are_kept(world, listening):
+    world.evaluate = Evaluate(rows="rows.csv", label="label", metric="accuracy")
+    world.history.push({"rows.csv": b"a,b,label\n1,2,good\n3,4,bad\n"})
+    stable, candidate = world.open_rollout()
+    ours, theirs = listening(candidate, stable)
+    world.wake(world.tick(minutes=3))
+    asked = [json.loads(request)["inputs"][0]["data"] for request in ours]
+    assert sorted(asked) == [[1.0, 2.0], [3.0, 4.0]]
+    assert ours == theirs
+
+
+def test_without_rows_and_stored_requests_the_sample_is_asked(world, listening):
+    _, candidate = world.open_rollout()
+    (asked,) = listening(candidate)
+    world.wake(world.tick(minutes=3))
+    assert asked == {b'{"inputs": []}'}
 
 
 @pytest.mark.parametrize(
