@@ -23,7 +23,8 @@ _QUARANTINE = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_QUARANTINE_PATH",
 )
-_REDEFINING = ("conveyor.yaml", "dvc.yaml")
+_REDEFINING = (".yaml", ".yml", ".dvc", ".txt", ".in", ".csv")
+"""Ends of files that are read into: line, pipeline, schemas, pointers, requirements, rows."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _touches_line(git: Git, update: Update) -> bool:
     answer = git.run("diff-tree", *options, update.before, update.after)
     parts = answer.out.decode(errors="surrogateescape").split("\0")
     return any(
-        status != "M" or path in _REDEFINING or path.endswith((".yaml", ".yml", ".dvc"))
+        status != "M" or path.endswith(_REDEFINING)
         for status, path in zip(parts[::2], parts[1::2], strict=False)
     )
 

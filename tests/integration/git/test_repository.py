@@ -120,6 +120,25 @@ def test_a_file_that_the_line_needs_cannot_be_taken_away(served):
     assert '"w.yaml" is not in the repo' in served.git("push", "conveyor", "HEAD:main", fails=True)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [("r.txt", "numpy=2\n", "write numpy==2"), ("h.csv", "a\n", '"b" is no column of h.csv')],
+)
+def test_a_change_inside_a_file_that_the_line_names_is_looked_at(served, file, text, message):
+    train = "train: {stage: s, output: m.skops, requirements: r.txt}"
+    score = "evaluate: {rows: h.csv, label: b, metric: accuracy}"
+    models = f"models:\n  m:\n    {train}\n    {score}\n"
+    stages = "stages:\n  s: {cmd: x, outs: [m.skops]}\n"
+    files = {"conveyor.yaml": "line: shop\n" + models, "dvc.yaml": stages}
+    for name, good in {**files, "r.txt": "numpy\n", "h.csv": "a,b\n"}.items():
+        (served.clone / name).write_text(good)
+    served.commit()
+    served.git("push", "conveyor", "HEAD:main")
+    (served.clone / file).write_text(text)
+    served.commit()
+    assert message in served.git("push", "conveyor", "HEAD:main", fails=True)
+
+
 @pytest.mark.parametrize("refspec", ["+HEAD~1:main", ":main"])
 def test_neither_a_forced_push_nor_a_deletion_takes_commits_away(served, refspec):
     head = served.commit(a="1")

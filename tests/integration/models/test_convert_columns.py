@@ -101,6 +101,17 @@ def test_missing_values_that_the_model_refuses_are_told(lay_out):
         convert(task)
 
 
+def test_columns_may_have_names_that_are_no_identifiers(lay_out):
+    table = people()
+    odd = {"pay (EUR/month)": table["pay"], "Größe": table["age"], "city": table["city"]}
+    columns = ColumnTransformer([CITY], remainder="passthrough")
+    estimator = make_pipeline(columns, RandomForestClassifier(20, random_state=0))
+    fitted(estimator, odd, table["bought"])
+    task = lay_out(estimator, {**odd, "bought": table["bought"]}, label="bought", metric="accuracy")
+    signature = convert(task)[0].model.signature
+    assert [each.name for each in signature.inputs] == list(odd)
+
+
 def test_polars_is_not_imported_for_a_model_of_one_matrix():
     code = "import sys, conveyor.models.convert.sklearn; sys.exit('polars' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

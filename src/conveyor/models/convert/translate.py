@@ -97,6 +97,8 @@ def translate(estimator: Any, layout: Layout) -> bytes:
             f"skl2onnx cannot convert {type(estimator).__name__}: {reason}; use estimators it "
             f"supports, or upload an ONNX file that you exported yourself"
         ) from error
+    if layout.form is Form.COLUMNS:
+        _name_inputs(model, layout.features)
     _sort_opsets(model)
     _pin_locale(model)
     return bytes(model.SerializeToString(deterministic=True))
@@ -134,6 +136,20 @@ def _kind(layout: Layout, name: str) -> Any:
     if name in layout.whole and layout.form is Form.COLUMNS:
         return Int64TensorType
     return DoubleTensorType if layout.double else FloatTensorType
+
+
+def _name_inputs(model: ModelProto, features: tuple[str, ...]) -> None:
+    """Name the inputs as the columns: skl2onnx makes identifiers of them.
+
+    What is no identifier is the name of nothing else in the graph.
+    """
+    if len(model.graph.input) != len(features):
+        return
+    names = {each.name: name for each, name in zip(model.graph.input, features, strict=True)}
+    for each in model.graph.input:
+        each.name = names[each.name]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def _sort_opsets(model: ModelProto) -> None:

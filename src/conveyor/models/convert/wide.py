@@ -44,9 +44,7 @@ def narrow_inputs(text: bytes) -> bytes:
     ]
     names = {each.name for each in wide}
     for node in model.graph.node:
-        renamed = [name + _WIDE if name in names else name for name in node.input]
-        del node.input[:]
-        node.input.extend(renamed)
+        node.input[:] = [name + _WIDE if name in names else name for name in node.input]
     for place, each in enumerate(wide):
         each.type.tensor_type.elem_type = TensorProto.FLOAT
         cast = make_node("Cast", [each.name], [each.name + _WIDE], to=TensorProto.DOUBLE)
