@@ -72,7 +72,9 @@ def up(  # noqa: PLR0913 -- one per option
     run(
         replace(settings, host=host, port=port, bucket=bucket),
         on_ready=_greet,
-        on_end=lambda: say("stopping: what is in flight ends first ..."),
+        on_end=lambda: say(
+            "stopping: requests in flight are answered, jobs go on at the next start ..."
+        ),
     )
     say("stopped")
 

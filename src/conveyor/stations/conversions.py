@@ -17,7 +17,7 @@ from conveyor.stations.lineage import locate, origin_of
 
 KIND = "convert"
 
-EDITION = "2"
+EDITION = "3"
 """Raised when a converter changes what it makes: older results are not taken for new ones."""
 
 LIMITS = Limits(timeout=timedelta(minutes=15), memory=4 * 2**30, disk=4 * 2**30)

@@ -32,6 +32,7 @@ from sklearn.svm import LinearSVC
 
 from conveyor.errors import Rejected
 from conveyor.models.convert.layout import INPUT, Form, Layout, parts
+from conveyor.models.convert.missing import TREES, MissingTracks
 from conveyor.models.convert.wide import (
     can_impute_wide,
     can_widen,
@@ -116,9 +117,10 @@ def _convert(estimator: Any, layout: Layout) -> ModelProto:
             target_opset=OPSETS,
             custom_conversion_functions={
                 **dict.fromkeys(_BOOSTED, _convert_boosted),
+                **dict.fromkeys(TREES, _convert_trees),
                 SimpleImputer: _convert_imputer,
             },
-            custom_shape_calculators=dict.fromkeys((*_BOOSTED, SimpleImputer), _shape),
+            custom_shape_calculators=dict.fromkeys((*_BOOSTED, *TREES, SimpleImputer), _shape),
         )
     return cast("ModelProto", model)
 
@@ -174,6 +176,11 @@ def _alias(operator: Any) -> str:
 
 def _convert_boosted(scope: Any, operator: Any, container: Any) -> None:
     get_converter(_alias(operator))(scope, operator, _PlainNumbers(container))
+
+
+def _convert_trees(scope: Any, operator: Any, container: Any) -> None:
+    tracked = MissingTracks(container, operator.raw_operator)
+    get_converter(_alias(operator))(scope, operator, tracked)
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
