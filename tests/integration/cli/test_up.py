@@ -22,4 +22,7 @@ def test_ctrl_c_says_that_it_stops_and_when_it_has(tmp_path):
         up.send_signal(signal.SIGINT)
         assert up.wait(SECONDS) == 0
     last = [each for each in log.read_text().splitlines() if each.startswith("stop")]
-    assert last == ["stopping: what is in flight ends first ...", "stopped"]
+    assert last == [
+        "stopping: requests in flight are answered, jobs go on at the next start ...",
+        "stopped",
+    ]
