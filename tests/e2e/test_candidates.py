@@ -52,7 +52,7 @@ def test_a_slow_candidate_is_rolled_back(line, start):
     """Its answers take many times as long as stable's."""
     up = released(line, start)
     push_candidate(line, up, fault="slow")
-    answers = ask_until(up, "rollout.rolledback", 220.0)
+    answers = ask_until(up, "rollout.rolledback", 150.0)
     assert {answer.status for answer in answers} == {200}
     assert "slow" in up.of("rollout.rolledback")[0]["data"]["reason"]
 
