@@ -48,16 +48,6 @@ def test_a_candidate_that_fails_live_is_rolled_back_and_every_request_answered(
 
 
 @pytest.mark.slow
-def test_a_slow_candidate_is_rolled_back(line, start):
-    """Its answers take many times as long as stable's."""
-    up = released(line, start)
-    push_candidate(line, up, fault="slow")
-    answers = ask_until(up, "rollout.rolledback", 150.0)
-    assert {answer.status for answer in answers} == {200}
-    assert "slow" in up.of("rollout.rolledback")[0]["data"]["reason"]
-
-
-@pytest.mark.slow
 def test_a_newer_release_supersedes_an_open_rollout_and_alone_is_promoted(line, start):
     up = released(line, start)
     push_candidate(line, up, shift=0.1)
