@@ -15,6 +15,7 @@ import psutil
 import pytest
 import urllib3
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 from conveyor.data.s3 import connect
 from conveyor.embedded.state import TOKEN, StateFolder
@@ -80,9 +81,19 @@ class Endpoint:
             Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
         )
         told = {"QueueArn": "arn:minio:sqs::LINE:webhook", "Events": ["s3:ObjectCreated:*"]}
-        self.client.put_bucket_notification_configuration(
-            Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [told]}
-        )
+        until = time.monotonic() + 30
+        while not self._is_told(told) and time.monotonic() < until:
+            time.sleep(0.2)
+
+    def _is_told(self, told: dict[str, object]) -> bool:
+        """Configure the notification; MinIO knows its targets only a while after it is ready."""
+        try:
+            self.client.put_bucket_notification_configuration(
+                Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [told]}
+            )
+        except ClientError:
+            return False
+        return True
 
     def kill(self) -> None:
         self._process.kill()
