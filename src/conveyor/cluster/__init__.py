@@ -1,0 +1,1 @@
+"""The composition root of a function on a cluster: settings, adapters, one station."""

@@ -1,0 +1,1 @@
+"""Model services and jobs on a Kubernetes cluster; only this room imports `kubernetes`."""
