@@ -12,7 +12,8 @@ import urllib3
 from rich.console import Console
 from rich.markup import escape
 
-from conveyor.cli.demo.stage import Stage
+from conveyor.cli.demo.local import LocalPlace
+from conveyor.cli.demo.stage import Stage, copy_line
 from conveyor.cli.demo.traffic import Traffic, question, read_rows
 from conveyor.errors import ConveyorError
 
@@ -31,10 +32,9 @@ def demo(*, keep: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="conveyor-demo-"))
     began = time.monotonic()
     try:
-        with Stage(folder, console) as stage:
-            for number, (title, act) in enumerate(ACTS.items(), 1):
-                console.print(f"\n[bold cyan]Act {number}. {title}.[/bold cyan]")
-                act(stage)
+        copy_line(Path(__file__).parents[4], folder / "line")
+        with LocalPlace(folder / "line") as place:
+            play(Stage(folder / "line", console, place), console)
     except ConveyorError as error:
         raise click.ClickException(str(error)) from error
     console.print(f"\n[bold]Six acts in {time.monotonic() - began:.0f} s.[/bold]")
@@ -43,6 +43,13 @@ def demo(*, keep: bool) -> None:
         console.print(f"The line of this demo: {folder / 'line'}", markup=False)
     else:
         shutil.rmtree(folder)
+
+
+def play(stage: Stage, console: Console) -> None:
+    """Play the six acts; raises ClickException where one ends otherwise than it should."""
+    for number, (title, act) in enumerate(ACTS.items(), 1):
+        console.print(f"\n[bold cyan]Act {number}. {title}.[/bold cyan]")
+        act(stage)
 
 
 def first_data(stage: Stage) -> None:
@@ -67,12 +74,12 @@ def better_data(stage: Stage) -> None:
 
 def broken_data(stage: Stage) -> None:
     """Upload a file with mistakes."""
-    before = stage.git("ls-remote", "conveyor", "refs/heads/main")
+    before = stage.git("ls-remote", stage.place.remote, "refs/heads/main")
     stage.upload("broken.csv")
     refused = _expect(stage, "dataset.rejected")
     for reason in refused["data"]["reasons"]:
         stage.say(escape(reason))
-    same = stage.git("ls-remote", "conveyor", "refs/heads/main") == before
+    same = stage.git("ls-remote", stage.place.remote, "refs/heads/main") == before
     stage.say(f"the branch is {'as it was' if same else 'CHANGED'}: {before[:12]}")
 
 
@@ -135,10 +142,16 @@ def _expect(stage: Stage, kind: str) -> Mapping[str, Any]:
 
 
 def _traffic(stage: Stage, *, gaps: float = 0.0) -> Traffic:
-    return Traffic(stage.url, MODEL, stage.folder / "data" / "wine-holdout.csv", gaps=gaps)
+    rows = stage.folder / "data" / "wine-holdout.csv"
+    return Traffic(stage.place.models(), MODEL, rows, gaps=gaps)
 
 
 def _ask(stage: Stage, row: list[float]) -> Mapping[str, Any]:
-    address = f"{stage.url}/v2/models/{MODEL}/infer"
-    answer = urllib3.request("POST", address, json=question(list(row)))
+    at = stage.place.models()
+    answer = urllib3.request(
+        "POST",
+        f"{at.url}/v2/models/{MODEL}/infer",
+        headers=dict(at.headers),
+        json=question(list(row)),
+    )
     return dict(answer.json())

@@ -1,13 +1,14 @@
-"""Where the demo plays: a copy of the example line, a running engine, and who tells the story."""
+"""Where the demo plays: a copy of the example line, and who tells the story."""
 
-import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol
 
 import click
 from rich.console import Console
@@ -22,42 +23,54 @@ LINE = ("conveyor.yaml", "dvc.yaml", "params.yaml", "models", "data", ".dvc", ".
 QUIET = ("inference.observed", "schedule.fired", "job.finished", "notice.received")
 """Events that would only make noise in a story."""
 
-START = 30.0
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where models answer; headers say which where several share an ingress."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Place(Protocol):
+    """The engine that plays: one on this machine, or a cluster's."""
+
+    client: Client
+    remote: str
+    """The Git remote of the user's clone that the line is pushed to."""
+
+    def models(self) -> Address:
+        """Return where models answer: `<url>/v2/models/...`, with these headers."""
+        ...
+
+    def put(self, file: Path, key: str) -> str:
+        """Upload a file as any program would; returns the command that a person would type."""
+        ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Return what a command of ours needs to find the engine, beside the folder."""
+        ...
+
+    def fault(self) -> str:
+        """Return the end of the engine's log once it is gone, "" while it runs."""
+        ...
 
 
 class Stage:
     """One running copy of the example line. Everything on it is what a user could type."""
 
-    def __init__(self, folder: Path, console: Console) -> None:
-        self.folder = folder / "line"
+    def __init__(self, folder: Path, console: Console, place: Place) -> None:
+        self.folder = folder
+        self.place = place
         self._console = console
         self._began = time.monotonic()
         self._told = 0
         self._heard = 0
-        copy_line(Path(__file__).parents[4], self.folder)
-        self.git("init", "--quiet", "--initial-branch", "main")
-        self.commit("Begin the line")
-        self._log = (folder / "engine.log").open("w")
-        self._engine = subprocess.Popen(
-            [sys.executable, "-m", "conveyor", "up", "--port", "0"],
-            cwd=self.folder,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        self.client = self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._engine.terminate()
-        self._engine.wait(30)
-        self._log.close()
 
     @property
-    def url(self) -> str:
-        """Where the engine answers."""
-        return str(self.client.url)
+    def client(self) -> Client:
+        """The engine's API."""
+        return self.place.client
 
     def say(self, text: str) -> None:
         """Tell something in the story's own voice."""
@@ -65,14 +78,12 @@ class Stage:
 
     def upload(self, example: str) -> None:
         """Put an example file into the bucket, as any program would."""
-        target = self.folder / "bucket" / "wine" / "wine.csv"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._shown(f"cp data/examples/{example} bucket/wine/wine.csv")
-        shutil.copy(self.folder / "data" / "examples" / example, target)
+        file = self.folder / "data" / "examples" / example
+        self._shown(self.place.put(file, "wine/wine.csv"))
 
     def edit_params(self, *changes: tuple[str, str]) -> None:
         """Change params.yaml as a person would, on top of what the line committed meanwhile."""
-        self.git("pull", "--quiet", "--rebase", "conveyor", "main")
+        self.git("pull", "--quiet", "--rebase", self.place.remote, "main")
         file = self.folder / "params.yaml"
         for before, after in changes:
             text = file.read_text()
@@ -85,8 +96,8 @@ class Stage:
     def push(self, message: str) -> None:
         """Commit and push; what the line answers is shown as the pusher's terminal shows it."""
         self.commit(message)
-        self._shown(f'git commit -am "{message}" && git push conveyor main')
-        pushed = self._run("push", "--quiet", "conveyor", "main")
+        self._shown(f'git commit -am "{message}" && git push {self.place.remote} main')
+        pushed = self._run("push", "--quiet", self.place.remote, "main")
         for line in pushed.stderr.splitlines():
             if line.startswith("remote:") and line.removeprefix("remote:").strip():
                 self._console.print(f"         [dim]{escape(line.rstrip())}[/dim]")
@@ -98,14 +109,20 @@ class Stage:
         """Type a command of ours and show what it says."""
         self._shown(f"conveyor {' '.join(arguments)}")
         command = [sys.executable, "-m", "conveyor", *arguments]
-        said = subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True)
+        said = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, **self.place.environment()},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         for line in said.stdout.splitlines():
             self._console.print(f"         {escape(line)}")
 
     def commit(self, message: str) -> None:
         """Commit everything."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", message)
+        commit_all(self.folder, message)
 
     def git(self, *arguments: str) -> str:
         """Run git in the user's clone; raises Unavailable with its words."""
@@ -124,10 +141,11 @@ class Stage:
                 self._tell(event)
                 if ends(event):
                     return event
-            if self._engine.poll() is not None:
-                break
-        self._console.print(Path(self._log.name).read_text()[-3000:], markup=False)
-        msg = f"the story stopped; the engine's log is above and in {self._log.name}"
+            if fault := self.place.fault():
+                self._console.print(fault, markup=False)
+                msg = "the engine ended; the end of its log is above"
+                raise Unavailable(msg)
+        msg = f"the story stopped: nothing ended it within {patience:g} s"
         raise Unavailable(msg)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
@@ -140,24 +158,27 @@ class Stage:
         self._console.print(f"         [bold]$ {escape(command)}[/bold]")
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        identity = ("-c", "user.name=Demo", "-c", "user.email=demo@localhost")
-        return subprocess.run(
-            ["git", "-C", str(self.folder), *identity, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        return run_git(self.folder, *arguments)
 
-    def _connect(self) -> Client:
-        """Return a client of the engine once it answers."""
-        address = self.folder / ".conveyor" / "api.json"
-        deadline = time.monotonic() + START
-        while time.monotonic() < deadline and self._engine.poll() is None:
-            if address.exists():
-                said = json.loads(address.read_text())
-                return Client(said["url"], said["token"])
-            time.sleep(0.05)
-        raise click.ClickException(Path(self._log.name).read_text() or "the engine did not start")
+
+def run_git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git in a clone, as the demo's person."""
+    identity = ("-c", "user.name=Demo", "-c", "user.email=demo@localhost")
+    return subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commit everything in a clone; raises Unavailable with git's words."""
+    for arguments in (("add", "--all"), ("commit", "--quiet", "-m", message)):
+        done = run_git(folder, *arguments)
+        if done.returncode:
+            msg = f"git {' '.join(arguments)}: {done.stderr.strip()}"
+            raise Unavailable(msg)
 
 
 def copy_line(checkout: Path, target: Path) -> None:
@@ -177,3 +198,7 @@ def copy_line(checkout: Path, target: Path) -> None:
     # The pointer and lock of a checkout that ran as a line itself would spoil the first act.
     for made in ("data/wine.csv.dvc", "dvc.lock"):
         (target / made).unlink(missing_ok=True)
+    begun = run_git(target, "init", "--quiet", "--initial-branch", "main")
+    if begun.returncode:
+        raise click.ClickException(begun.stderr)
+    commit_all(target, "Begin the line")

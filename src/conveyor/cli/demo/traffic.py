@@ -9,6 +9,8 @@ from typing import Self
 
 import urllib3
 
+from conveyor.cli.demo.stage import Address
+
 PAUSE = 0.012
 """Seconds between two requests of one client."""
 
@@ -19,8 +21,9 @@ class Traffic:
     gaps is the share of requests in which one measurement is missing, as happens in real life.
     """
 
-    def __init__(self, url: str, model: str, rows: Path, *, gaps: float = 0.0) -> None:
-        self._address = f"{url}/v2/models/{model}/infer"
+    def __init__(self, at: Address, model: str, rows: Path, *, gaps: float = 0.0) -> None:
+        self._address = f"{at.url}/v2/models/{model}/infer"
+        self._headers = dict(at.headers)
         self._rows = read_rows(rows)
         self._gaps = gaps
         self._ended = threading.Event()
@@ -51,7 +54,10 @@ class Traffic:
 
     def _ask(self, row: list[float | None]) -> None:
         try:
-            status = self._http.request("POST", self._address, json=question(row)).status
+            asked = question(row)
+            status = self._http.request(
+                "POST", self._address, headers=self._headers, json=asked
+            ).status
         except urllib3.exceptions.HTTPError:
             status = 0
         with self._counting:
