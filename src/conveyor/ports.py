@@ -75,11 +75,24 @@ class Objects(Protocol):
         ...
 
 
+Progress = Callable[[int], None]
+"""Is told how many bytes were read until now, now and then; what it raises ends the read."""
+
+
+def untold(_read: int) -> None:
+    """Tell nobody."""
+
+
 class Datasets(Protocol):
     """Reads data sets that arrived."""
 
     def read_once(
-        self, ref: ObjectRef, *, schema: bytes | None, schema_file: str = "the Table Schema"
+        self,
+        ref: ObjectRef,
+        *,
+        schema: bytes | None,
+        schema_file: str = "the Table Schema",
+        progress: Progress = untold,
     ) -> Reading:
         """Read an upload in one pass: md5, checks against the Table Schema (YAML) and statistics
         together.
@@ -88,6 +101,10 @@ class Datasets(Protocol):
         directory, with DVC's manifest of it. Raises Superseded when a newer upload took its place,
         InvalidLine when the schema is wrong.
         """
+        ...
+
+    def check_newest(self, ref: ObjectRef) -> None:
+        """Raise Superseded where a newer upload took its place, or it is gone."""
         ...
 
     def keep(self, ref: ObjectRef, reading: Reading) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.domain.jobs import SUCCEEDED, JobResult, JobSpec
 from conveyor.jobs.local import LocalJobs
 from conveyor.jobs.memory import MemoryJobs
@@ -39,10 +39,12 @@ class LocalWorker:
 
     def __init__(self, state: Path) -> None:
         self.state = state
+        self.objects = MemoryObjects()
         self.jobs = LocalJobs(
             state,
-            MemoryObjects(),
+            self.objects,
             lambda _commit, _folder: None,
+            datasets=MemoryDatasets(self.objects),
             python=Path(sys.executable),
             on_finished=print,
             settings={},

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conveyor.domain.events import Event
+from conveyor.domain.objects import size_text
 from conveyor.domain.payloads import (
     TYPES,
     DatasetRejected,
@@ -35,8 +36,6 @@ SHORT = 8
 """Characters of a digest that people are shown."""
 
 _MAX_TEXT = 600
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-_THOUSAND = 1000
 
 
 def story(event: Event) -> str:
@@ -62,15 +61,6 @@ def plain(text: str) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     line = " ".join(printable.split())
     return line if len(line) <= _MAX_TEXT else f"{line[: _MAX_TEXT - 1]}…"
-
-
-def size_text(size: float) -> str:
-    """Return a number of bytes for people, e.g. 1.2 MB."""
-    for unit in _UNITS[:-1]:
-        if size < _THOUSAND:
-            return f"{size:.3g} {unit}"
-        size /= _THOUSAND
-    return f"{size:.3g} {_UNITS[-1]}"
 
 
 def _notice(told: NoticeReceived) -> str:

@@ -4,7 +4,6 @@ pass.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import BinaryIO
 
 import polars as pl
 from pandera.errors import SchemaErrors
@@ -14,7 +13,7 @@ from conveyor.data.duplicates import Duplicates
 from conveyor.data.findings import Violations
 from conveyor.data.schema import Field, TableSchema
 from conveyor.data.statistics import Statistics
-from conveyor.data.stream import DigestedStream
+from conveyor.data.stream import DigestedStream, Source
 from conveyor.data.table import CsvTable
 from conveyor.domain.checks import Finding, Reading
 
@@ -23,7 +22,7 @@ FRAMES_AT_ONCE = 6
 """Frames that are checked together: pandera takes 15 ms a call, whatever the size."""
 
 
-def check_csv(stream: BinaryIO, schema: TableSchema | None = None) -> Reading:
+def check_csv(stream: Source, schema: TableSchema | None = None) -> Reading:
     """Read a CSV file to its end and say all that is wrong with it; faults of the file never raise.
 
     Memory is bounded whatever the size. Raises InvalidLine where the schema contradicts itself, and

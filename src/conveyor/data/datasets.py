@@ -4,11 +4,11 @@ import posixpath
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from io import BytesIO
 
 from conveyor.data.checks import check_csv
 from conveyor.data.schema import DEFAULT_FILE, TableSchema, parse_schema
-from conveyor.data.stream import DigestedStream
+from conveyor.data.stream import CountedStream, DigestedStream, Source
 from conveyor.domain.checks import Finding, Reading
 from conveyor.domain.objects import (
     ObjectRef,
@@ -19,10 +19,24 @@ from conveyor.domain.objects import (
 )
 from conveyor.errors import NotFound, Superseded
 from conveyor.pointers import dump_manifest, manifest_md5, read_manifest
-from conveyor.ports import Objects
+from conveyor.ports import Objects, Progress, untold
 
 MAX_FINDINGS = 100
 """The most that a directory's reading lists; the last one then says how many more there are."""
+
+
+class _Read:
+    """One read of an upload, over all its files: what they are checked against, who is told."""
+
+    def __init__(self, schema: TableSchema | None, progress: Progress) -> None:
+        self.schema = schema
+        self._progress = progress
+        self._last = CountedStream(BytesIO(), progress)
+
+    def counted(self, source: Source) -> CountedStream:
+        """Return the next file's bytes, counted on from those before."""
+        self._last = CountedStream(source, self._progress, self._last.count)
+        return self._last
 
 
 class BucketDatasets:
@@ -32,16 +46,28 @@ class BucketDatasets:
         self._objects = objects
 
     def read_once(
-        self, ref: ObjectRef, *, schema: bytes | None, schema_file: str = DEFAULT_FILE
+        self,
+        ref: ObjectRef,
+        *,
+        schema: bytes | None,
+        schema_file: str = DEFAULT_FILE,
+        progress: Progress = untold,
     ) -> Reading:
         """See Datasets.read_once; schema_file is the schema's path, for the errors of it."""
-        table = None if schema is None else parse_schema(schema, file=schema_file)
+        read = _Read(None if schema is None else parse_schema(schema, file=schema_file), progress)
         if ref.key.endswith("/"):
-            return self._read_directory(ref, table)
+            return self._read_directory(ref, read)
         self._still_newest(ref)
-        reading = self._read_file(ref, table, must_be_csv=True)
+        reading = self._read_file(ref, read, must_be_csv=True)
         self._still_newest(ref)
         return reading
+
+    def check_newest(self, ref: ObjectRef) -> None:
+        """See Datasets.check_newest; a directory is listed for it."""
+        if ref.key.endswith("/"):
+            self._members(ref)
+        else:
+            self._still_newest(ref)
 
     def keep(self, ref: ObjectRef, reading: Reading) -> None:
         """See Datasets.keep; a directory's manifest is put last, so that it never names what is not
@@ -65,26 +91,25 @@ class BucketDatasets:
             if not key_fault(name):
                 self._objects.copy(member, f"{refused_key(upload)}/{name}")
 
-    def _read_file(
-        self, ref: ObjectRef, schema: TableSchema | None, *, must_be_csv: bool
-    ) -> Reading:
-        with self._objects.open(ref) as stream:
+    def _read_file(self, ref: ObjectRef, read: "_Read", *, must_be_csv: bool) -> Reading:
+        with self._objects.open(ref) as opened:
+            stream = read.counted(opened)
             if ref.key.lower().endswith(".csv"):
-                return check_csv(stream, schema)
+                return check_csv(stream, read.schema)
             reading = _digest(stream)
-        if schema is None or not must_be_csv:
+        if read.schema is None or not must_be_csv:
             return reading
         message = f"{ref.key} is no .csv file, so its schema cannot be checked; upload it as CSV"
         finding = Finding(check="format", where="file", message=message)
         return Reading(md5=reading.md5, size=reading.size, findings=(finding,))
 
-    def _read_directory(self, ref: ObjectRef, schema: TableSchema | None) -> Reading:
+    def _read_directory(self, ref: ObjectRef, read: "_Read") -> Reading:
         members = self._members(ref)
         names = [_relative(ref, member) for member in members]
         faults = list(_name_faults(names))
         safe = [member for member in members if not key_fault(member.key)]
         readings = {
-            _relative(ref, member): self._read_file(member, schema, must_be_csv=False)
+            _relative(ref, member): self._read_file(member, read, must_be_csv=False)
             for member in safe
         }
         self._members(ref)
@@ -123,7 +148,7 @@ def _relative(ref: ObjectRef, member: ObjectRef) -> str:
     return member.key.removeprefix(ref.key)
 
 
-def _digest(stream: BinaryIO) -> Reading:
+def _digest(stream: Source) -> Reading:
     with DigestedStream(stream) as digested:
         md5 = digested.drain()
     return Reading(md5=md5, size=digested.size)

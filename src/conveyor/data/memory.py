@@ -13,6 +13,7 @@ from conveyor.data.keys import checked, refuse_large
 from conveyor.domain.checks import Reading
 from conveyor.domain.objects import RESERVED, ObjectRef, dvc_object, refused_key
 from conveyor.errors import Conflict, NotFound, Superseded
+from conveyor.ports import Progress, untold
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -107,15 +108,31 @@ class MemoryDatasets:
     objects: MemoryObjects
     prepared: dict[str, Reading] = field(default_factory=dict)
 
-    def read_once(self, ref: ObjectRef, *, schema: bytes | None, schema_file: str = "") -> Reading:
+    def read_once(
+        self,
+        ref: ObjectRef,
+        *,
+        schema: bytes | None,
+        schema_file: str = "",
+        progress: Progress = untold,
+    ) -> Reading:
         """See Datasets.read_once; the schema is not looked at."""
         del schema, schema_file
-        with self.objects.open(self.objects.head(ref.key, ref.version)) as file:
+        self.check_newest(ref)
+        with self.objects.open(ref) as file:
             body = file.read()
+        progress(len(body))
         md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
         return self.prepared.get(
             ref.key, Reading(md5=md5, size=len(body), rows=max(len(body.splitlines()) - 1, 0))
         )
+
+    def check_newest(self, ref: ObjectRef) -> None:
+        """See Datasets.check_newest."""
+        kept = self.objects.stored.get(ref.key)
+        if not kept or (kept[-1][0].version, kept[-1][0].etag) != (ref.version, ref.etag):
+            msg = f"a newer upload of {ref.key} took its place, or it was deleted"
+            raise Superseded(msg)
 
     def keep(self, ref: ObjectRef, reading: Reading) -> None:
         """See Datasets.keep."""

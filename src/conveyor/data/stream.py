@@ -7,9 +7,9 @@ import hashlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 CHUNK = 4 * 2**20
 _AHEAD = 4
@@ -24,13 +24,37 @@ _BOMS = {
 }
 
 
+class Source(Protocol):
+    """Bytes to read once."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to size bytes; b"" at the end."""
+        ...
+
+
+class CountedStream:
+    """Tells how much was read of it, and of those before it: progress may raise to end the read."""
+
+    def __init__(self, source: Source, progress: Callable[[int], None], before: int = 0) -> None:
+        self._source = source
+        self._progress = progress
+        self.count = before
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to size bytes; b"" at the end."""
+        chunk = self._source.read(size)
+        self.count += len(chunk)
+        self._progress(self.count)
+        return chunk
+
+
 class DigestedStream:
     """A binary stream that hashes what is read from it, in another thread, so that both overlap.
 
     Used as `with DigestedStream(source) as stream`; md5 is known after `drain`.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._chunks: queue.Queue[bytes | None] = queue.Queue(_AHEAD)

@@ -1,6 +1,8 @@
 """What was found when a data set was read, and whether it may count."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,16 @@ class Reading:
     files: int | None = None
     findings: tuple[Finding, ...] = ()
     statistics: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_report(self) -> dict[str, Any]:
+        """Return it as a JSON object, but for the manifest, which may be large."""
+        return {name: value for name, value in asdict(self).items() if name != "manifest"}
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any], manifest: bytes | None = None) -> Self:
+        """Read what `to_report` gave; raises TypeError where it is anything else."""
+        findings = tuple(Finding(**finding) for finding in report.get("findings", ()))
+        return cls(**{**report, "findings": findings, "manifest": manifest})
 
 
 @dataclass(frozen=True, kw_only=True)

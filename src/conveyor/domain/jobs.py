@@ -1,15 +1,23 @@
 """Work that takes longer than an event may: what a job is given, and what it gives back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from conveyor.domain.objects import ObjectRef
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 TIMED_OUT = "timed-out"
 OUT_OF_MEMORY = "out-of-memory"
 CANCELLED = "cancelled"
+
+SCHEMA = "schema.yaml"
+"""The file of a job that reads an upload which holds the Table Schema, where it has one."""
+
+MANIFEST = "manifest.json"
+"""The output of a job that read a directory which holds DVC's manifest of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +32,47 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A large upload that a job reads where it lies: the fields of an ObjectRef, as JSON has them.
+
+    schema_file is what the errors of its Table Schema call it.
+    """
+
+    bucket: str
+    key: str
+    version: str
+    etag: str
+    size: int
+    modified: str
+    schema_file: str = ""
+
+    @classmethod
+    def of(cls, ref: ObjectRef, *, schema_file: str = "") -> Self:
+        """Return the upload that a reference names."""
+        facts = {**asdict(ref), "modified": ref.modified.isoformat()}
+        return cls(**facts, schema_file=schema_file)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The version of the object that is read."""
+        return ObjectRef(
+            bucket=self.bucket,
+            key=self.key,
+            version=self.version,
+            etag=self.etag,
+            size=self.size,
+            modified=datetime.fromisoformat(self.modified),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """One run: `fetch` what it needs, `work` without any credential, `store` what it made under
     runs/<key>/.
+
+    Where reads is set there is no foreign work: our own code reads that upload once, with a
+    credential that only reads, and nothing is laid out; command is empty then, and files may hold
+    its Table Schema (SCHEMA).
 
     checkout is the commit whose files are laid out first (None: an empty folder). inputs map a path
     in the work folder to the key of an object in the store (a DVC directory manifest, key ending
@@ -40,12 +86,13 @@ class JobSpec:
     kind: str
     key: str
     owner: str
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     checkout: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     requirements: str | None = None
     limits: Limits = Limits()
+    reads: Upload | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,9 @@ RESERVED = "_conveyor/"
 MAX_KEY_BYTES = 1024
 """The longest key that S3 takes."""
 
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectRef:
@@ -25,6 +28,15 @@ class ObjectRef:
     etag: str
     size: int
     modified: datetime
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes for people, e.g. 1.2 MB."""
+    for unit in _UNITS[:-1]:
+        if size < _THOUSAND:
+            return f"{size:.3g} {unit}"
+        size /= _THOUSAND
+    return f"{size:.3g} {_UNITS[-1]}"
 
 
 def dvc_object(md5: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from conveyor.data.datasets import BucketDatasets
 from conveyor.data.git import GitHistory, GitSettings
 from conveyor.data.lines import GitLines
 from conveyor.data.repository import RepositorySettings, create_repository
@@ -91,6 +92,7 @@ def open_parts(settings: EmbeddedSettings, around: Surroundings) -> Parts:
             around.state,
             bucket.objects,
             history.export,
+            datasets=BucketDatasets(bucket.objects),
             python=PYTHON,
             on_finished=around.on_finished,
             settings=settings.environment,

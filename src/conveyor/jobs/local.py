@@ -17,7 +17,7 @@ from conveyor.jobs.fences import Fences
 from conveyor.jobs.results import log_key, read_result, store_run
 from conveyor.jobs.run import Shop, clear, kill_left_over, perform
 from conveyor.jobs.workfolder import Export
-from conveyor.ports import Objects
+from conveyor.ports import Datasets, Objects
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ class LocalJobs:
     """The Jobs port on one machine. Call `start` once all parts are wired, `stop` at the end.
 
     state is the engine's folder (jobs/ and environments/ lie below it), export lays a commit's
-    files out, on_finished is told each result that is stored (again after a crash in between), in
-    the job's thread. slots bounds how many jobs work at once; settings are the environment
-    variables that the installer of requirements may see.
+    files out, datasets read large uploads. on_finished is told each result that is stored (again
+    after a crash in between), in the job's thread. slots bounds how many jobs work at once;
+    settings are the environment variables that the installer of requirements may see.
     """
 
     def __init__(  # noqa: PLR0913  the parts of a supervisor
@@ -57,6 +57,7 @@ class LocalJobs:
         objects: Objects,
         export: Export,
         *,
+        datasets: Datasets,
         python: Path,
         on_finished: Callable[[JobResult], None],
         settings: Mapping[str, str],
@@ -67,6 +68,7 @@ class LocalJobs:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._shop = Shop(
             objects=objects,
+            datasets=datasets,
             export=export,
             environments=Environments(state.absolute() / "environments", python, settings),
             fences=fences or Fences.probe(python),

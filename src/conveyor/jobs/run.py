@@ -10,12 +10,12 @@ from pathlib import Path
 
 from conveyor.domain.jobs import FAILED, JobResult, JobSpec
 from conveyor.errors import Rejected, Superseded, Unavailable
-from conveyor.jobs import cell, tree
+from conveyor.jobs import cell, reading, tree
 from conveyor.jobs.environment import Environments
 from conveyor.jobs.fences import Fences, environment_of
 from conveyor.jobs.results import store_run
 from conveyor.jobs.workfolder import Export, lay_out
-from conveyor.ports import Objects
+from conveyor.ports import Datasets, Objects
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +35,13 @@ def free_bytes(folder: Path) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """What runs are done with; python is the interpreter Conveyor runs in, room the disk's."""
+    """What runs are done with; python is the interpreter Conveyor runs in, room the disk's.
+
+    datasets read large uploads.
+    """
 
     objects: Objects
+    datasets: Datasets
     export: Export
     environments: Environments
     fences: Fences
@@ -127,6 +131,9 @@ def _work(
     stop: threading.Event,
     enter: Callable[[str], None],
 ) -> cell.Ending:
+    if spec.reads is not None:
+        enter("work")
+        return reading.read(spec, spec.reads, folder, shop.datasets, stop=stop)
     lay_out(spec, folder / "work", shop.objects, shop.export)
     environment = shop.python.parent.parent
     if spec.requirements is not None:

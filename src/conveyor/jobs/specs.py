@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from conveyor.domain.jobs import JobSpec, Limits
+from conveyor.domain.jobs import JobSpec, Limits, Upload
 
 _SPEC = "spec.json"
 
@@ -49,5 +49,11 @@ def _plain(spec: JobSpec) -> dict[str, Any]:
 def _spec(plain: dict[str, Any]) -> JobSpec:
     limits = {**plain["limits"], "timeout": timedelta(seconds=plain["limits"]["timeout"])}
     files = {path: base64.b64decode(text) for path, text in plain["files"].items()}
-    changed = {"limits": Limits(**limits), "files": files, "command": tuple(plain["command"])}
+    changed = {
+        "limits": Limits(**limits),
+        "files": files,
+        "command": tuple(plain["command"]),
+        # A specification that an older version of Conveyor wrote has none.
+        "reads": Upload(**plain["reads"]) if plain.get("reads") else None,
+    }
     return JobSpec(**{**plain, **changed})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.domain.jobs import JobResult, JobSpec, Limits
 from conveyor.jobs.fences import Fences
 from conveyor.jobs.local import LocalJobs
@@ -53,6 +53,7 @@ def supervising(state: Path, fences: Fences | None) -> Iterator[Bench]:
         state,
         objects,
         lambda _commit, folder: folder.mkdir(exist_ok=True),
+        datasets=MemoryDatasets(objects),
         python=Path(sys.executable),
         on_finished=tell,
         settings={},

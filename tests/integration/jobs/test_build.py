@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.jobs import JobResult
@@ -73,6 +73,7 @@ class Workshop:
             state,
             self.objects,
             self.export,
+            datasets=MemoryDatasets(self.objects),
             python=Path(sys.executable),
             on_finished=self.finish,
             settings={},

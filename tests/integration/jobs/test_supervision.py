@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.domain.jobs import CANCELLED, FAILED, SUCCEEDED
 from conveyor.jobs import tree
 from conveyor.jobs.fences import Fences
@@ -21,14 +21,16 @@ from conveyor.jobs.local import LocalJobs
 ENGINE = """
 import sys, time
 from pathlib import Path
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.domain.jobs import JobSpec
 from conveyor.jobs.fences import Fences
 from conveyor.jobs.local import LocalJobs
 
 state, fenced = Path(sys.argv[1]), sys.argv[2] == "fenced"
-jobs = LocalJobs(state, MemoryObjects(), lambda c, f: None, python=Path(sys.executable),
-    on_finished=print, settings={}, fences=Fences(namespaces=fenced, landlock=fenced))
+objects = MemoryObjects()
+jobs = LocalJobs(state, objects, lambda c, f: None, python=Path(sys.executable),
+    datasets=MemoryDatasets(objects), on_finished=print, settings={},
+    fences=Fences(namespaces=fenced, landlock=fenced))
 jobs.start()
 code = b"import os, time\\nif os.fork() == 0: os.setsid()\\nprint('at work', flush=True)\\n" \\
     b"time.sleep(float(open('seconds').read()))\\nopen('out/done', 'w').write('yes')"
@@ -61,6 +63,7 @@ def test_a_killed_engine_leaves_no_orphan_and_its_job_is_done_by_the_next(tmp_pa
         tmp_path,
         objects,
         lambda _commit, _folder: None,
+        datasets=MemoryDatasets(objects),
         python=Path(sys.executable),
         on_finished=told.append,
         settings={},
@@ -141,6 +144,7 @@ def test_a_store_that_does_not_answer_delays_the_run_only(tmp_path, bench, pytho
         tmp_path / "other",
         Shy(),
         lambda _commit, _folder: None,
+        datasets=MemoryDatasets(MemoryObjects()),
         python=Path(sys.executable),
         on_finished=told.append,
         settings={},
@@ -182,6 +186,7 @@ def test_without_namespaces_nothing_of_a_run_survives_either(tmp_path, python_jo
         tmp_path / "bare",
         MemoryObjects(),
         lambda _commit, _folder: None,
+        datasets=MemoryDatasets(MemoryObjects()),
         python=Path(sys.executable),
         on_finished=told.append,
         settings={},
@@ -224,6 +229,7 @@ def isolated(tmp_path, wheels):
         tmp_path / "state",
         MemoryObjects(),
         lambda _commit, _folder: None,
+        datasets=MemoryDatasets(MemoryObjects()),
         python=Path(sys.executable),
         on_finished=told.append,
         settings={"UV_OFFLINE": "1", "UV_FIND_LINKS": str(wheels), "HOME": str(tmp_path)},

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skops import io as skops
 
-from conveyor.data.memory import MemoryObjects
+from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.jobs import JobResult
@@ -106,6 +106,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         tmp_path / "state",
         desk.objects,
         lambda _commit, folder: folder.mkdir(exist_ok=True),
+        datasets=MemoryDatasets(desk.objects),
         python=Path(sys.executable),
         on_finished=desk.tell,
         settings={},

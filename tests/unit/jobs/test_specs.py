@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from conveyor.domain.jobs import JobSpec, Limits
+from conveyor.domain.jobs import JobSpec, Limits, Upload
 from conveyor.jobs import specs
 
 SPEC = JobSpec(
@@ -13,6 +13,7 @@ SPEC = JobSpec(
     files={"x": b"\xff\x00"},
     requirements="numpy\n",
     limits=Limits(timeout=timedelta(minutes=5), memory=7, gpu=1),
+    reads=Upload(bucket="b", key="k", version="1", etag="e", size=3, modified="2026-01-01"),
 )
 
 
