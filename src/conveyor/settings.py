@@ -23,6 +23,15 @@ def seconds(environment: Mapping[str, str], name: str, default: float) -> timede
     return timedelta(seconds=value)
 
 
+def size(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Read a number of bytes, from 1 on; raises Rejected naming the variable."""
+    text = environment.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        msg = f"{name} must be a whole number of bytes, got {text!r}"
+        raise Rejected(msg)
+    return int(text) if text else default
+
+
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
     """How to reach an S3 endpoint; credentials None: boto3's own chain. bucket names an existing

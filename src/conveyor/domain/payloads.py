@@ -189,7 +189,8 @@ class ScheduleMissed(_Fields):
 class JobFinished(_Fields):
     """A job ended; its result lies in the store under runs/<key>/. job is its kind.
 
-    state: "succeeded" or how it failed. owner is the model or data set it worked for.
+    state: "succeeded" or how it failed. owner is the model it worked for; of a large read it is
+    `NAME.ID` or `NAME.model.ID` (the data set or model, and something of the upload's own).
     """
 
     NAME = "job.finished"
@@ -305,8 +306,8 @@ class ModelTrained(_Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRejected(_Fields):
-    """A candidate did not make it. stage: "build", "convert" or "release"; log is the end of its
-    output.
+    """A candidate did not make it. stage: "version", "build", "convert" or "release"; log is the
+    end of its output.
     """
 
     NAME = "model.rejected"

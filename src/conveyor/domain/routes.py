@@ -53,6 +53,7 @@ TRIGGERS = (
     Trigger("receive", NoticeReceived.event_type()),
     Trigger("version", DatasetUploaded.event_type()),
     Trigger("version", ModelUploaded.event_type()),
+    Trigger("version", JobFinished.event_type(), {"job": "version"}),
     Trigger("build", SourcePushed.event_type()),
     Trigger("build", DatasetVersioned.event_type()),
     Trigger("build", ScheduleFired.event_type(), {"schedule": RETRAIN}),

@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from conveyor.settings import DEFAULT_PORT, DeliverySettings, seconds
+from conveyor.settings import DEFAULT_PORT, DeliverySettings, seconds, size
+from conveyor.stations.largereads import LARGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class EmbeddedSettings:
     conveyor.yaml's. look is the pause between two looks at a folder (an S3 bucket and a remote
     repository are looked at every `slow_look`); settle is how long a file must be unchanged; flush
     is how often a model tells of its traffic; patience is how long a model must have had no request
-    before stored ones are replayed and decide on its canary.
+    before stored ones are replayed and decide on its canary; large is from how many bytes on an
+    upload is read in a job.
     """
 
     line: Path
@@ -32,12 +34,13 @@ class EmbeddedSettings:
     flush: timedelta = timedelta(seconds=1)
     patience: timedelta = timedelta(seconds=30)
     slots: int = 2
+    large: int = LARGE
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], *, line: Path, state: Path | None) -> Self:
         """Read CONVEYOR_LOOK, _SLOW_LOOK, _SETTLE, _FLUSH, _PATIENCE and _OUTBOX_AFTER, all in
-        seconds.
+        seconds, and CONVEYOR_LARGE in bytes.
         """
         return cls(
             line=line,
@@ -50,5 +53,6 @@ class EmbeddedSettings:
             delivery=DeliverySettings(
                 outbox_after=seconds(environment, "CONVEYOR_OUTBOX_AFTER", 120)
             ),
+            large=size(environment, "CONVEYOR_LARGE", LARGE),
             environment=dict(environment),
         )

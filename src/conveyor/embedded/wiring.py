@@ -42,7 +42,13 @@ def bind(parts: Parts, outlook: Outlook, settings: EmbeddedSettings) -> dict[str
 
     return {
         "receive": partial(receive, arrivals=outlook.arrivals),
-        "version": partial(version, **common, datasets=BucketDatasets(objects)),
+        "version": lambda event: version(
+            event,
+            **common,
+            datasets=BucketDatasets(objects),
+            jobs=noted(event),
+            large=settings.large,
+        ),
         "build": lambda event: build(event, **common, jobs=noted(event)),
         "convert": lambda event: convert(event, **common, jobs=noted(event)),
         "release": partial(release, **common, services=parts.services),

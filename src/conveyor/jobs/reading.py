@@ -123,5 +123,5 @@ class _Watch:
             raise Rejected(msg)
         if count >= self._next and now >= self._due:
             share = 100 * count // self._size if self._size else 100
-            self._tell(f"read {size_text(count)} of {size_text(self._size)} ({share} %)")
+            self._tell(f"reading {size_text(count)} of {size_text(self._size)} ({share} %)")
             self._next, self._due = count + self._size // _STEP, now + _PACE

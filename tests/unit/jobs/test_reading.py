@@ -49,11 +49,15 @@ def world(tmp_path):
     return World(tmp_path)
 
 
-def raising(error):
-    def fail(*_, **__):
-        raise error
+class Broken(MemoryDatasets):
+    """Data sets that cannot be read."""
 
-    return fail
+    def __init__(self, error):
+        super().__init__(MemoryObjects())
+        self.error = error
+
+    def read_once(self, *_, **__):
+        raise self.error
 
 
 def test_what_was_read_is_the_runs_report(world):
@@ -79,7 +83,7 @@ def test_the_manifest_of_a_directory_is_an_output(world):
 
 
 def test_the_log_tells_how_far_it_is(world):
-    assert world.read().log == "read 204 B of 204 B (100 %)\n"
+    assert world.read().log == "reading 204 B of 204 B (100 %)\n"
 
 
 def test_an_upload_that_a_newer_one_took_the_place_of_ends_as_cancelled(world):
@@ -107,12 +111,12 @@ def test_a_read_that_takes_too_long_is_ended(world):
     [(InvalidLine("more memory than"), FAILED), (MemoryError(), OUT_OF_MEMORY)],
 )
 def test_what_cannot_be_read_ends_with_its_reason(world, error, state):
-    world.datasets.read_once = raising(error)
+    world.datasets = Broken(error)
     result = world.read()
     assert (result.state, "more memory than" in result.reason) == (state, True)
 
 
 def test_a_store_that_does_not_answer_says_nothing_about_the_upload(world):
-    world.datasets.read_once = raising(Unavailable("gone for now"))
+    world.datasets = Broken(Unavailable("gone for now"))
     with pytest.raises(Unavailable):
         world.read()
