@@ -1,15 +1,19 @@
 """What every adapter of the Jobs port promises."""
 
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from conveyor.data.memory import MemoryDatasets, MemoryObjects
-from conveyor.domain.jobs import SUCCEEDED, JobResult, JobSpec
+from conveyor.domain.checks import Reading
+from conveyor.domain.jobs import CANCELLED, SUCCEEDED, JobResult, JobSpec, Upload
 from conveyor.jobs.local import LocalJobs
 from conveyor.jobs.memory import MemoryJobs
+from conveyor.jobs.reading import read
+from conveyor.jobs.results import store_run
 
 WAIT_FOR_GO = b"import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('gone')"
 
@@ -20,15 +24,34 @@ def spec(key: str, owner: str = "wine", kind: str = "train") -> JobSpec:
     )
 
 
+class Gated(MemoryDatasets):
+    """Data sets whose reads end when a test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryObjects())
+        self.open = threading.Event()
+
+    def read_once(self, ref, *, progress, **given):
+        while not self.open.wait(0.01):
+            progress(0)
+        return super().read_once(ref, progress=progress, **given)
+
+
 class MemoryWorker:
     """Plays the world around MemoryJobs."""
 
-    def __init__(self, _state: Path) -> None:
-        self.jobs = MemoryJobs()
+    def __init__(self, state: Path) -> None:
+        self.state, self.datasets, self.jobs = state, Gated(), MemoryJobs()
 
     def finish(self, key: str) -> None:
         kind = self.jobs.specs[key].kind
         self.jobs.end(JobResult(key=key, kind=kind, state=SUCCEEDED, log="gone\n"))
+
+    def finish_reading(self, key: str) -> None:
+        self.datasets.open.set()
+        spec = self.jobs.specs[key]
+        ending = read(spec, spec.reads, self.state, self.datasets, stop=threading.Event())
+        self.jobs.end(store_run(self.datasets.objects, spec, self.state, ending))
 
     def close(self) -> None:
         pass
@@ -39,12 +62,12 @@ class LocalWorker:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.objects = MemoryObjects()
+        self.datasets = Gated()
         self.jobs = LocalJobs(
             state,
-            self.objects,
+            self.datasets.objects,
             lambda _commit, _folder: None,
-            datasets=MemoryDatasets(self.objects),
+            datasets=self.datasets,
             python=Path(sys.executable),
             on_finished=print,
             settings={},
@@ -54,6 +77,10 @@ class LocalWorker:
     def finish(self, key: str) -> None:
         wait_for((self.state / f"jobs/{key}/work/job.py").exists)
         (self.state / f"jobs/{key}/work/go").touch()
+        wait_for(lambda: self.jobs.result(key) is not None)
+
+    def finish_reading(self, key: str) -> None:
+        self.datasets.open.set()
         wait_for(lambda: self.jobs.result(key) is not None)
 
     def close(self) -> None:
@@ -132,3 +159,35 @@ def test_a_cancelled_job_has_no_result_and_may_be_asked_for_again(worker):
 def test_cancelling_what_is_not_there_is_success(worker):
     worker.jobs.cancel("never")
     assert keys(worker) == []
+
+
+@pytest.fixture
+def reading(worker) -> JobSpec:
+    """A job that reads a large upload."""
+    ref = worker.datasets.objects.upload("wine.csv", b"a\n1\n2\n")
+    return JobSpec(kind="version", key="k1", owner="wine.1", reads=Upload.of(ref))
+
+
+def test_a_job_reads_an_upload_and_what_it_read_is_its_report(worker, reading):
+    worker.jobs.ensure(reading)
+    assert keys(worker) == ["k1"]
+    worker.finish_reading("k1")
+    result = worker.jobs.result("k1")
+    found = Reading.from_report(result.report)
+    assert (result.state, result.owner) == (SUCCEEDED, "wine.1")
+    assert (found.rows, found.size) == (2, 6)
+    assert "6 B of 6 B" in result.log
+
+
+def test_an_upload_that_was_overtaken_while_it_was_read_ends_as_cancelled(worker, reading):
+    worker.jobs.ensure(reading)
+    worker.datasets.objects.upload("wine.csv", b"a\n3\n")
+    worker.finish_reading("k1")
+    assert worker.jobs.result("k1").state == CANCELLED
+
+
+def test_a_read_that_is_cancelled_has_no_result(worker, reading):
+    worker.jobs.ensure(reading)
+    worker.jobs.cancel("k1")
+    wait_for(lambda: keys(worker) == [])
+    assert worker.jobs.result("k1") is None

@@ -119,7 +119,8 @@ def _dataset(parts: Parts, view: _View, dataset: Dataset) -> dict[str, Any]:
         "verdict": pointer.verdict if pointer else None,
         "refusal": _refusal(view, f"data/{dataset.name}"),
         "marker": dataset.complete.marker if dataset.complete else None,
-        "waits": waits.for_upload(parts, dataset.upload, came=pointer is not None),
+        "waits": waits.for_reading(parts, dataset.name, dataset.upload)
+        or waits.for_upload(parts, dataset.upload, came=pointer is not None),
     }
 
 

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from conveyor.api import waits
+from conveyor.api import underway, waits
 from conveyor.api.parts import Parts
 from conveyor.api.story import plain, sentence
+from conveyor.api.underway import Place
 from conveyor.domain.events import Event
-from conveyor.domain.jobs import RunningJob
 from conveyor.domain.payloads import (
     DatasetRejected,
     DatasetVersioned,
@@ -28,12 +28,11 @@ from conveyor.domain.payloads import (
     ScheduleFired,
     SourcePushed,
 )
-from conveyor.errors import ConveyorError, NotFound, Rejected
+from conveyor.errors import NotFound, Rejected
 from conveyor.ledger.journal import Entry
 from conveyor.ledger.trace import UP
 from conveyor.ports import History
-from conveyor.stations.conversions import askers
-from conveyor.stations.runs import read_request
+from conveyor.stations.largereads import KIND as READ
 
 _TOLD = tuple(
     payload.event_type()
@@ -66,22 +65,6 @@ _EVENT_ID = 64
 _POLL = 0.3
 
 
-@dataclass(frozen=True)
-class _Place:
-    """How far a reader is: the last event told, and whether the start of training was."""
-
-    sequence: int
-    started: bool
-
-    @classmethod
-    def read(cls, number: int) -> "_Place":
-        return cls(number >> 1, bool(number & 1))
-
-    @property
-    def number(self) -> int:
-        return self.sequence << 1 | self.started
-
-
 def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str, Any]:
     """Return {"lines": [str], "next": int, "done": bool, "failed": bool}; waits for news so long.
 
@@ -92,7 +75,7 @@ def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str,
     end = time.monotonic() + wait.total_seconds()
     while True:
         mark = parts.journal.sequence()
-        found = _look(parts, name, _Place.read(max(after, 0)))
+        found = _look(parts, name, Place.read(max(after, 0)))
         left = end - time.monotonic()
         if found["lines"] or found["done"] or left <= 0:
             return found
@@ -100,26 +83,23 @@ def follow(parts: Parts, name: str, after: int, *, wait: timedelta) -> dict[str,
         parts.journal.events(mark, 1, wait=timedelta(seconds=min(left, _POLL)))
 
 
-def _look(parts: Parts, name: str, place: _Place) -> dict[str, Any]:
+def _look(parts: Parts, name: str, place: Place) -> dict[str, Any]:
     mark = parts.journal.sequence()
     root = _root(parts, name)
     if root is None:
         return {"lines": [], "next": place.number, "done": False, "failed": False}
     chain = _chain(parts, root)
-    jobs = list(_jobs(parts, [entry.event for entry in chain]))
+    jobs = list(underway.jobs(parts, [entry.event for entry in chain]))
     fresh = [entry for entry in chain if entry.sequence > place.sequence]
-    lines = [sentence(event) for event in _told(fresh)]
-    begun = [f"{job.owner}: training started" for job in jobs if job.kind == "train"]
+    begun, reached = underway.news(parts, jobs, place)
+    lines = [*map(sentence, _told(fresh)), *begun]
     # A job may have ended after the chain was read: then its end is a newer event.
     done = not jobs and not _pending(chain) and parts.journal.sequence() == mark
-    if begun and not place.started:
-        lines += begun
     if done:
         lines += _closing(chain, started=place.started)
         lines += _canaries(parts, chain)
-    reached = _Place(
-        max([place.sequence, *(entry.sequence for entry in fresh)]), place.started or bool(begun)
-    )
+    last = max([place.sequence, *(entry.sequence for entry in fresh)])
+    reached = replace(reached, sequence=last)
     # The same may be told of two that asked for it: once is enough.
     told = list(dict.fromkeys(lines))
     return {"lines": told, "next": reached.number, "done": done, "failed": _failed(chain)}
@@ -174,23 +154,6 @@ def _chain(parts: Parts, root: Entry) -> list[Entry]:
     ]
 
 
-def _jobs(parts: Parts, chain: list[Event]) -> Iterator[RunningJob]:
-    """Yield the jobs that run because of the chain's events."""
-    causes = {event.id for event in chain}
-    commits = {str(event.data["commit"]) for event in chain if "commit" in event.data}
-    for job in parts.jobs.running():
-        try:
-            if job.kind == "train":
-                asked = read_request(parts.objects, job.key)
-                related = asked.event in causes or asked.commit in commits
-            else:
-                related = any(asked.cause in causes for asked in askers(parts.objects, job.key))
-        except ConveyorError:
-            continue
-        if related:
-            yield job
-
-
 def _pending(chain: list[Entry]) -> bool:
     return any(
         delivery.state in {"owed", "leased"} for entry in chain for delivery in entry.deliveries
@@ -232,8 +195,11 @@ def _closing(chain: list[Entry], *, started: bool) -> list[str]:
     ]
     if lines or ended:
         return lines
-    if started or any(e.event.type == JobFinished.event_type() for e in chain):
+    runs = [e.event.data.get("job") for e in chain if e.event.type == JobFinished.event_type()]
+    if started or any(kind != READ for kind in runs):
         return ["something newer took its place: it is built instead (see: conveyor status)"]
     if any(e.event.type == DatasetVersioned.event_type() for e in chain):
         return ["nothing new: no model is made anew from this data (see: conveyor status)"]
+    if READ in runs:
+        return ["a newer upload took its place: that one gets the version (see: conveyor status)"]
     return ["nothing to build: no model changes by this"]

@@ -26,6 +26,8 @@ class Parts(Protocol):
     @property
     def jobs(self) -> Jobs: ...  # noqa: D102
     @property
+    def read_log(self) -> Callable[[str, int], tuple[bytes, int]]: ...  # noqa: D102
+    @property
     def services(self) -> Services: ...  # noqa: D102
     @property
     def rollouts(self) -> Rollouts: ...  # noqa: D102

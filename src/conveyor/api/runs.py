@@ -12,6 +12,7 @@ from conveyor.domain.payloads import JobFinished
 from conveyor.errors import NotFound
 from conveyor.ledger.journal import Journal
 from conveyor.ports import Jobs
+from conveyor.stations.largereads import lane
 
 RECENT = 50
 """How many of the runs that ended are listed."""
@@ -37,7 +38,8 @@ def newest(parts: Parts) -> list[dict[str, Any]]:
     running = [shapes.job(job) for job in parts.jobs.running()]
     ended = [
         {
-            **{name: entry.event.data.get(name) for name in ("key", "owner", "state")},
+            **{name: entry.event.data.get(name) for name in ("key", "state")},
+            "owner": lane(str(entry.event.data.get("owner", ""))),
             "kind": entry.event.data.get("job"),
             "ended": shapes.moment(entry.stored),
         }

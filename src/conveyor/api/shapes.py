@@ -12,6 +12,7 @@ from conveyor.domain.rollout import Decision, Rollout
 from conveyor.domain.versions import Registry, Release
 from conveyor.ledger.journal import DeliveryState, Entry
 from conveyor.ledger.trace import TraceReport
+from conveyor.stations.largereads import lane
 
 _SECRET = frozenset({"conveyorsig"})
 """Extensions that are of no use to a reader, and could be to a forger."""
@@ -111,7 +112,7 @@ def decision(made: Decision) -> dict[str, Any]:
 
 def job(running: RunningJob) -> dict[str, Any]:
     """Return a job that has not ended."""
-    return {**asdict(running), "state": "running"}
+    return {**asdict(running), "owner": lane(running.owner), "state": "running"}
 
 
 def dead_letter(letter: Mapping[str, Any]) -> dict[str, Any]:

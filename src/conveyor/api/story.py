@@ -31,6 +31,7 @@ from conveyor.domain.payloads import (
 )
 from conveyor.domain.routes import MINUTE
 from conveyor.errors import InvalidEvent
+from conveyor.stations.largereads import lane
 
 SHORT = 8
 """Characters of a digest that people are shown."""
@@ -94,7 +95,7 @@ def _missed(told: ScheduleMissed) -> str:
 
 
 def _job(told: JobFinished) -> str:
-    return f"{told.owner}: the {told.job} run {told.key[:SHORT]} ended: {told.state}"
+    return f"{lane(told.owner)}: the {told.job} run {told.key[:SHORT]} ended: {told.state}"
 
 
 def _outcome(told: OutcomeObserved) -> str:

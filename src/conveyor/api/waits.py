@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from conveyor.api import readings
 from conveyor.api.parts import Parts
 from conveyor.domain.line import Complete, Dataset, Line, Model, RolloutPolicy
 from conveyor.domain.rollout import Rollout, State
@@ -10,6 +11,12 @@ from conveyor.errors import NotFound, Rejected
 from conveyor.ports import Objects, Tree
 from conveyor.stations.recipe import read_recipe
 from conveyor.stations.replays import revision_of
+
+
+def for_reading(parts: Parts, taker: str, upload: str) -> str:
+    """Return how far the read of a large upload is, "" where none is under way."""
+    told = readings.of(parts, taker)
+    return f"{upload}: {told}" if told else ""
 
 
 def for_upload(parts: Parts, upload: str, *, came: bool) -> str:
@@ -55,6 +62,8 @@ def for_model(parts: Parts, model: Model, tree: Tree, *, refused: bool) -> str:
         return for_rollout(parts, current)
     if working := [job.kind for job in parts.jobs.running() if job.owner == model.name]:
         return f"waits for its {working[0]} run"
+    if model.upload and (told := for_reading(parts, f"{model.name}.model", model.upload)):
+        return told
     if refused or Registry.of(model.name, parts.history.tags()).releases:
         return ""
     if model.upload:

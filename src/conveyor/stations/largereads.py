@@ -54,8 +54,8 @@ def lane_of(arrived: Arrived) -> str:
 
 
 def lane(owner: str) -> str:
-    """Return whom a read works for by its job's owner."""
-    return owner.rpartition(".")[0]
+    """Return whom a job works for by its owner; names have no dot, but for those of reads."""
+    return owner.rpartition(".")[0] or owner
 
 
 def start(arrived: Arrived, spec: JobSpec, *, objects: Objects, jobs: Jobs) -> None:

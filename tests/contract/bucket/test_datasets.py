@@ -6,7 +6,7 @@ import pytest
 
 from conveyor.data.datasets import BucketDatasets
 from conveyor.domain.objects import directory_ref, dvc_object, refused_key
-from conveyor.errors import InvalidLine, NotFound, Superseded
+from conveyor.errors import InvalidLine, NotFound, Rejected, Superseded
 from conveyor.pointers import read_manifest
 
 CSV = b"a,b\n1,x\n2,y\n"
@@ -142,3 +142,44 @@ def test_a_broken_schema_names_its_file_and_line(bucket, datasets):
             schema=b"fields:\n- {name: a, typ: b}",
             schema_file="data/wine.yaml",
         )
+
+
+def test_progress_counts_the_bytes_of_all_files(bucket, datasets):
+    for name in ("a.csv", "b.bin"):
+        bucket.upload(f"set/{name}", CSV)
+    told = []
+    reading = datasets.read_once(folder(bucket), schema=None, progress=told.append)
+    assert (told == sorted(told), told[-1], reading.size) == (True, 2 * len(CSV), 2 * len(CSV))
+
+
+@pytest.mark.parametrize("key", ["wine.csv", "wine.bin"])
+def test_what_progress_raises_ends_the_read_as_it_is(bucket, datasets, key):
+    bucket.upload(key, CSV)
+
+    def stop(_read):
+        raise Rejected("that is enough")
+
+    with pytest.raises(Rejected, match="that is enough"):
+        datasets.read_once(bucket.objects.head(key), schema=SCHEMA, progress=stop)
+
+
+def test_of_two_uploads_the_newest_is_the_newest(bucket, datasets):
+    bucket.upload("wine.csv", CSV)
+    older = bucket.objects.head("wine.csv")
+    datasets.check_newest(older)
+    bucket.upload("wine.csv", CSV + b"3,z\n")
+    datasets.check_newest(bucket.objects.head("wine.csv"))
+    with pytest.raises(Superseded):
+        datasets.check_newest(older)
+    bucket.delete("wine.csv")
+    with pytest.raises(Superseded):
+        datasets.check_newest(older)
+
+
+def test_a_directory_is_the_newest_until_one_of_its_files_changes(bucket, datasets):
+    bucket.upload("set/a.csv", CSV)
+    ref = folder(bucket)
+    datasets.check_newest(ref)
+    bucket.upload("set/b.csv", CSV)
+    with pytest.raises(Superseded):
+        datasets.check_newest(ref)

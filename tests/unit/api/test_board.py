@@ -54,6 +54,18 @@ def test_an_empty_line_says_what_it_waits_for(world):
     assert told["models"][0]["waits"] == "waits for its data"
 
 
+def test_a_large_upload_that_is_read_says_how_far_it_is(world):
+    for key in ("k1", "k2"):
+        world.jobs.ensure(JobSpec(kind="version", key=key, owner=f"wine.{key}"))
+    told = board(world)
+    assert told["data"][0]["waits"] == "wine/wine.csv: waits to be read"
+    assert [job["owner"] for job in told["jobs"]] == ["wine", "wine"]
+    world.logs["k2"] = b"reading 0 B of 3.4 GB (0 %)\nreading 1.2 GB of 3.4 GB (35 %)\n"
+    told = board(world)
+    assert told["data"][0]["waits"] == "wine/wine.csv: reading 1.2 GB of 3.4 GB (35 %)"
+    assert told["models"][0]["waits"] == "waits for its data"
+
+
 def test_a_line_without_a_commit_is_not_ready_and_says_what_to_push(world):
     world.history._heads.clear()
     told = board(world)

@@ -8,6 +8,7 @@ from conveyor.domain.objects import run_folder
 from conveyor.domain.payloads import (
     DatasetRejected,
     DatasetUploaded,
+    DatasetVersioned,
     JobFinished,
     ModelConverted,
     ModelRejected,
@@ -203,23 +204,75 @@ def test_a_commit_below_a_pushed_one_is_followed_with_it(world, client, trusted)
     assert look(client, trusted, older)["done"] is True
 
 
-def test_an_upload_is_followed_by_its_event(world, client, trusted):
-    upload = world.store(
-        world.event(
-            DatasetUploaded(
-                dataset="wine",
-                bucket="b",
-                key="wine/wine.csv",
-                version="",
-                etag="e",
-                size=1,
-                modified="",
-                commit=world.head,
-            ),
-            "3" * 64,
-        )
+@pytest.fixture
+def uploaded(world):
+    payload = DatasetUploaded(
+        dataset="wine",
+        bucket="b",
+        key="wine/wine.csv",
+        version="",
+        etag="e",
+        size=1,
+        modified="",
+        commit=world.head,
     )
-    refused = DatasetRejected(dataset="wine", reasons=["no rows"], verdict="v", upload=upload.id)
-    settle(world, upload, version=[upload.leads_to(refused)])
-    found = look(client, trusted, upload.id)
+    return world.store(world.event(payload, "3" * 64))
+
+
+def read(world, upload):
+    """Start the read of a large upload."""
+    told = {"id": upload.id, "source": "s", "type": upload.type, "subject": "wine", "data": {}}
+    told["time"] = upload.time.isoformat()
+    world.hands.objects.put(f"{run_folder(RUN)}request.json", json.dumps(told).encode())
+    world.journal.started(RUN, upload)
+    world.jobs.ensure(JobSpec(kind="version", key=RUN, owner="wine.a1a1a1a1"))
+
+
+def read_ended(world, state):
+    world.jobs.cancel(RUN)
+    payload = JobFinished(job="version", key=RUN, state=state, owner="wine.a1a1a1a1")
+    return world.store(world.event(payload, "2" * 64))
+
+
+def test_an_upload_is_followed_by_its_event(world, client, trusted, uploaded):
+    refused = DatasetRejected(dataset="wine", reasons=["no rows"], verdict="v", upload=uploaded.id)
+    settle(world, uploaded, version=[uploaded.leads_to(refused)])
+    found = look(client, trusted, uploaded.id)
     assert (found["lines"], found["failed"]) == (["wine: refused: no rows"], True)
+
+
+def test_each_tenth_of_the_read_of_a_large_upload_is_told_once(world, client, trusted, uploaded):
+    read(world, uploaded)
+    settle(world, uploaded)
+    found, lines = {"next": 0}, []
+    for share in (1, 4, 12, 13, 100):
+        world.logs[RUN] = f"reading a\nreading {share} MB of 100 MB ({share} %)\n".encode()
+        found = look(client, trusted, uploaded.id, found["next"])
+        lines += found["lines"]
+    assert [line.split(" MB")[0] for line in lines] == [
+        "wine: reading 1",
+        "wine: reading 12",
+        "wine: reading 100",
+    ]
+    assert found["done"] is False
+
+
+def test_a_large_upload_is_followed_across_its_read(world, client, trusted, uploaded):
+    read(world, uploaded)
+    settle(world, uploaded)
+    finished = read_ended(world, "succeeded")
+    versioned = DatasetVersioned(
+        dataset="wine", path="p", md5="m", size=1, commit="c", verdict="v", upload=uploaded.id
+    )
+    settle(world, finished, version=[finished.leads_to(versioned)])
+    settle(world, finished.leads_to(versioned))
+    lines = look(client, trusted, uploaded.id)["lines"]
+    assert ["checks passed" in lines[0], "no model is made anew" in lines[-1]] == [True, True]
+
+
+def test_a_read_that_a_newer_upload_overtook_is_no_silence(world, client, trusted, uploaded):
+    read(world, uploaded)
+    settle(world, uploaded)
+    settle(world, read_ended(world, "cancelled"))
+    found = look(client, trusted, uploaded.id)
+    assert (found["done"], "a newer upload took its place" in found["lines"][0]) == (True, True)
