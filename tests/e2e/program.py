@@ -22,6 +22,7 @@ from conveyor.embedded.engine import Engine
 from conveyor.embedded.parts import Parts
 from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.settings import DeliverySettings
+from conveyor.stations.largereads import LARGE
 
 _print = threading.Lock()
 
@@ -66,6 +67,8 @@ POINTS = {
     "upload seen": Point(
         "deliveries", "accept", lambda event: event.type == "dev.conveyor.dataset.uploaded.v1"
     ),
+    "read asked": Point("jobs", "ensure", lambda spec: spec.kind == "version"),
+    "read stored": Point("run objects", "put", _is_result_of("version")),
     "bytes kept": Point("objects", "copy"),
     "versioned": Point("history", "record", _is_commit("points: ")),
     "version told": Point("deliveries", "finish", lambda _, station, __: station == "version"),
@@ -213,6 +216,7 @@ def read_settings(given: dict[str, Any]) -> EmbeddedSettings:
         settle=timedelta(milliseconds=200),
         flush=timedelta(milliseconds=200),
         patience=timedelta(seconds=given.get("patience", 120)),
+        large=given.get("large", LARGE),
         environment=dict(os.environ),
     )
 
