@@ -72,6 +72,31 @@ def work(path):
         return reading.rows, reading.md5
 """
 
+JOB = f"""
+import hashlib, os, queue, sys, tempfile
+from pathlib import Path
+from conveyor.data.datasets import BucketDatasets
+from conveyor.data.folder import FolderObjects
+from conveyor.domain.jobs import SCHEMA, JobSpec, Upload
+from conveyor.jobs.local import LocalJobs
+
+folder, ended = Path(sys.argv[1]).parent, queue.Queue()
+objects = FolderObjects(folder)
+state = tempfile.mkdtemp(dir=folder)
+jobs = LocalJobs(Path(state), objects, print, datasets=BucketDatasets(objects),
+    python=Path(sys.executable), on_finished=ended.put, settings={{}})
+jobs.start()
+
+def work(path):
+    upload = Upload.of(objects.head(Path(path).name))
+    key = hashlib.sha256(os.urandom(8)).hexdigest()
+    jobs.ensure(JobSpec(kind="version", key=key, owner="wine.1", reads=upload,
+        files={{SCHEMA: {SCHEMA!r}}}))
+    report = ended.get().report
+    assert not report["findings"], report["findings"]
+    return report["rows"], report["md5"]
+"""
+
 TIMED = """
 import json, resource, time
 work(sys.argv[2])
@@ -81,6 +106,9 @@ took = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": took, "mib": peak, "answer": answer}))
 """
+
+
+PROGRAMS = {"twin": TWIN, "ours": OURS, "job": JOB}
 
 
 def write_file(path: Path, mib: int) -> None:
@@ -111,29 +139,31 @@ def read_once(program: str, path: Path) -> dict[str, object]:
 
 
 def compare_reads(mib: int, rounds: int, folder: Path) -> dict[str, float]:
-    """Read the same file by both, in turns after one warm-up, and return medians and their
-    ratio.
-    """
+    """Read the same file by all three, in turns after one warm-up; returns medians and ratios."""
     path = folder / "wine.csv"
     write_file(path, mib)
     write_file(path.with_name("small.csv"), 1)
-    taken: dict[str, list[float]] = {"twin": [], "ours": []}
-    ratios, peak = [], 0.0
-    assert read_once(TWIN, path)["answer"] == read_once(OURS, path)["answer"]
+    taken: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+    peaks = dict.fromkeys(PROGRAMS, 0.0)
+    answers = [read_once(program, path)["answer"] for program in PROGRAMS.values()]
+    assert answers[0] == answers[1] == answers[2], answers
     for number in range(rounds):
-        order = (("twin", TWIN), ("ours", OURS))
+        order = list(PROGRAMS.items())
         for name, program in order if number % 2 == 0 else order[::-1]:
             found = read_once(program, path)
             taken[name].append(float(str(found["seconds"])))
-            peak = max(peak, float(str(found["mib"]))) if name == "ours" else peak
-        ratios.append(taken["ours"][-1] / taken["twin"][-1])
+            peaks[name] = max(peaks[name], float(str(found["mib"])))
     return {
         "mib": path.stat().st_size / 2**20,
-        "twin_seconds": statistics.median(taken["twin"]),
-        "ours_seconds": statistics.median(taken["ours"]),
-        "ratio": statistics.median(ratios),
-        "ours_peak_mib": peak,
+        **{f"{name}_seconds": statistics.median(times) for name, times in taken.items()},
+        **{f"{name}_ratio": ratio(times, taken["twin"]) for name, times in taken.items()},
+        **{f"{name}_peak_mib": peak for name, peak in peaks.items()},
     }
+
+
+def ratio(ours: list[float], twins: list[float]) -> float:
+    """Return the median over the rounds of how much longer ours took."""
+    return statistics.median(our / twin for our, twin in zip(ours, twins, strict=True))
 
 
 def make_repository(path: Path, pointers: int) -> None:
@@ -203,8 +233,14 @@ def main() -> None:
         return
     print(f"one read of {read['mib']:.0f} MiB, median of {options.rounds}")
     print(f"  twin: md5 and pyarrow's parser           {read['twin_seconds']:7.2f} s")
-    print(f"  ours: md5, schema checks and statistics  {read['ours_seconds']:7.2f} s")
-    print(f"  ratio {read['ratio']:.2f} (goal: at most 1.3), peak {read['ours_peak_mib']:.0f} MiB")
+    for name, what in (
+        ("ours", "ours: md5, schema checks, statistics"),
+        ("job", "the same in a job"),
+    ):
+        print(
+            f"  {what:40} {read[f'{name}_seconds']:7.2f} s, ratio {read[f'{name}_ratio']:.2f} "
+            f"(goal: at most 1.3), peak {read[f'{name}_peak_mib']:.0f} MiB"
+        )
     print("recording one pointer, median")
     for count, seconds in ((2, record["few_seconds"]), (options.pointers, record["many_seconds"])):
         print(f"  in a repository of {count:5} pointers      {seconds * 1000:7.1f} ms")
