@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from flask import Flask, Response, request
 
@@ -18,13 +19,15 @@ from conveyor.errors import (
 )
 from conveyor.ports import Deliveries
 
-__all__ = ["Function", "Reply", "http_app", "status_of"]
+__all__ = ["Function", "Publish", "Reply", "Station", "Subscriber", "http_app", "status_of"]
 
 Station = Callable[[Event], tuple[Event, ...]]
 """A station with its ports bound."""
 
 Publish = Callable[[Sequence[Event]], None]
-"""Hands events to the broker; returns once they are durable there, else raises Unavailable."""
+"""Hands events, which the ledger has already, to the broker, at once or soon; raises Unavailable
+where that cannot be.
+"""
 
 _STATUS: tuple[tuple[type[ConveyorError], int], ...] = (
     (InvalidEvent, 400),
@@ -109,12 +112,25 @@ class Function:
         return signed
 
 
-def http_app(function: Function) -> Flask:
+class Subscriber(Protocol):
+    """What stands behind HTTP: a Function, or one that is opened with its first event."""
+
+    @property
+    def name(self) -> str:
+        """The station's name."""
+        ...
+
+    def __call__(self, event: Event) -> Reply:
+        """Handle one delivery."""
+        ...
+
+
+def http_app(function: Subscriber) -> Flask:
     """Return the function as a web application: `POST /` one CloudEvent, `GET /healthz` is 200.
 
     A 2xx answer is empty or a CloudEvent: brokers take anything else for a failure.
     """
-    app = Flask(function.name)
+    app = Flask(function.name, static_folder=None)
     # Without this Flask reads a body of any size.
     app.config["MAX_CONTENT_LENGTH"] = MAX_EVENT_BYTES
 

@@ -3,9 +3,9 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -26,6 +26,8 @@ from conveyor.errors import (
     Unavailable,
 )
 
+D = TypeVar("D")
+
 WAITING = 12
 """Long polls at once; more are answered at once, so that the server keeps threads for the rest."""
 
@@ -45,13 +47,21 @@ log = logging.getLogger(__name__)
 
 
 def create_api(
-    desk: Desk, *, token: str, hosts: Collection[str] = (), routes: Iterable[Route] = ROUTES
+    desk: Desk, *, token: str, hosts: Collection[str] = (), routes: Iterable[Route[Desk]] = ROUTES
 ) -> Flask:
     """Return the API as a WSGI application.
 
     token is asked of every route as its rule says; hosts are names, besides localhost and plain
     addresses, by which requests may reach it (else a page could rebind its name to this machine).
     """
+    names = frozenset(host.lower() for host in hosts)
+    return open_routes(desk, routes, token=token, is_ours=lambda host: is_own_host(host, names))
+
+
+def open_routes(
+    behind: D, routes: Iterable[Route[D]], *, token: str, is_ours: Callable[[str], bool]
+) -> Flask:
+    """Return routes as a WSGI application; is_ours says whether a Host header names it."""
     if not token:
         msg = "the API needs a token: start it with one"
         raise Rejected(msg)
@@ -61,33 +71,33 @@ def create_api(
     table = tuple(routes)
     table = (*table, _openapi(table))
     rules = {route.name: route for route in table}
-    guard = _Guard(token, frozenset(host.lower() for host in hosts), rules)
+    guard = _Guard(token, is_ours, rules)
     app.before_request(guard)
     app.after_request(_harden)
     app.register_error_handler(Exception, _failed)
-    _register(app, desk, table, guard)
+    _register(app, behind, table, guard)
     return app
 
 
-def _register(app: Flask, desk: Desk, table: Iterable[Route], guard: "_Guard") -> None:
+def _register(app: Flask, behind: D, table: Iterable[Route[D]], guard: "_Guard") -> None:
     waiting = threading.BoundedSemaphore(WAITING)
     for route in table:
         app.add_url_rule(
             route.path,
             endpoint=route.name,
-            view_func=_view(desk, route, guard, waiting),
+            view_func=_view(behind, route, guard, waiting),
             methods=[route.method],
             provide_automatic_options=False,
         )
 
 
-def _openapi(table: tuple[Route, ...]) -> Route:
+def _openapi(table: tuple[Route[D], ...]) -> Route[D]:
     """Return the route of the description, which describes itself too."""
 
-    def handler(_desk: Desk, _asked: Asked) -> Any:
+    def handler(_behind: D, _asked: Asked) -> Any:
         return describe((*table, own))
 
-    own = Route(
+    own = Route[D](
         method="GET",
         path=f"{PREFIX}/openapi.json",
         name="openapi",
@@ -101,14 +111,16 @@ def _openapi(table: tuple[Route, ...]) -> Route:
 class _Guard:
     """Asks of each request, before anything is read of it, who it is for and who sends it."""
 
-    def __init__(self, token: str, hosts: frozenset[str], routes: dict[str, Route]) -> None:
+    def __init__(
+        self, token: str, is_ours: Callable[[str], bool], routes: Mapping[str, Route[Any]]
+    ) -> None:
         self._token = token
-        self._hosts = hosts
+        self._is_ours = is_ours
         self._routes = routes
 
     def __call__(self) -> Response | None:
         """Refuse what may not pass; anything without a rule of its own needs the token."""
-        if not is_own_host(request.host, self._hosts):
+        if not self._is_ours(request.host):
             message = f"no such host here: {request.host[:100]!r}; use the engine's own address"
             return answer({"error": message, "kind": "Misdirected"}, _MISDIRECTED)
         route = self._routes.get(request.endpoint or "")
@@ -123,16 +135,16 @@ class _Guard:
 
 
 def _view(
-    desk: Desk, route: Route, guard: _Guard, waiting: threading.BoundedSemaphore
+    behind: D, route: Route[D], guard: _Guard, waiting: threading.BoundedSemaphore
 ) -> Callable[..., Response]:
     def view(**parts: str) -> Response:
         body = _body() if route.body and route.media == "application/json" else {}
         asked = Asked(request=request, parts=parts, trusted=guard.is_trusted(), body=body)
         if not route.waits or not waiting.acquire(blocking=False):
-            return answer(route.handler(desk, asked), route.status)
+            return answer(route.handler(behind, asked), route.status)
         try:
             asked = replace(asked, patient=True)
-            return answer(route.handler(desk, asked), route.status)
+            return answer(route.handler(behind, asked), route.status)
         finally:
             waiting.release()
 

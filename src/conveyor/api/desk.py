@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from conveyor.api import board, following, origins, runs, shapes, waits
 from conveyor.api.doors import Door, publish_all
 from conveyor.api.inbox import Inbox, checked_key
+from conveyor.api.route import MAX_WAIT
 from conveyor.bundle import load_manifest
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
@@ -31,9 +32,6 @@ from conveyor.ports import (
     Services,
 )
 from conveyor.stations.commands import ACTIONS
-
-MAX_WAIT = timedelta(seconds=30)
-"""The longest that a long poll holds a thread of the server."""
 
 _MAX_NAME = 200
 

@@ -4,16 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from flask import Request
 
-from conveyor.api.desk import MAX_WAIT, Desk
 from conveyor.errors import Rejected
 
 PREFIX = "/api/v1"
 MAX_BODY = 64 * 1024
 """Bytes of a request's body where a route says nothing else."""
+
+MAX_UPLOAD = 5 * 2**30
+"""Bytes of one upload: what S3 takes in one request. Larger files go to the bucket itself."""
+
+MAX_WAIT = timedelta(seconds=30)
+"""The longest that a long poll holds a thread of the server."""
 
 
 class Rule(StrEnum):
@@ -62,21 +67,23 @@ class Asked:
         return timedelta(seconds=max(self.number("wait", 0, most), 0))
 
 
-Handler = Callable[[Desk, Asked], Any]
-"""Answers with a JSON value; raises ConveyorError."""
+D_contra = TypeVar("D_contra", contravariant=True)
+"""What a route's handler asks: the desk, or the part of it that the handler needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
-    """One way in. query maps parameter names to their JSON Schema; body is the JSON body's schema,
-    None where there is none or it is not JSON; answer is the answer's schema.
+class Route(Generic[D_contra]):
+    """One way in. handler answers with a JSON value, or raises ConveyorError.
+
+    query maps parameter names to their JSON Schema; body is the JSON body's schema, None where
+    there is none or it is not JSON; answer is the answer's schema.
     """
 
     method: str
     path: str
     name: str
     summary: str
-    handler: Handler
+    handler: Callable[[D_contra, Asked], Any]
     answer: Mapping[str, Any]
     rule: Rule = Rule.TOKEN
     status: int = 200

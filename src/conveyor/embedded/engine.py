@@ -12,20 +12,19 @@ from wsgiref.types import WSGIApplication
 from conveyor.api.app import create_api
 from conveyor.api.desk import Desk
 from conveyor.api.doors import Door
+from conveyor.arrivals import Lookout, SystemClock
 from conveyor.codec import LINE, SERVE, Keyring
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.identity import digest
 from conveyor.domain.jobs import JobResult
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import InferenceObserved
-from conveyor.embedded.arrivals import LocalArrivals, SystemClock
 from conveyor.embedded.gate import Gate, by_path
 from conveyor.embedded.parts import Parts, Surroundings, open_parts
 from conveyor.embedded.repository import introduce, refuse_foreign_state
 from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.embedded.state import TOKEN, StateFolder
 from conveyor.embedded.watch import Watcher
-from conveyor.embedded.web import WebServer
 from conveyor.embedded.wiring import Outlook, bind
 from conveyor.errors import ConveyorError, NotFound
 from conveyor.eventing.broker import Broker
@@ -38,6 +37,10 @@ from conveyor.ports import Clock
 from conveyor.serving.router import Router, RouterSettings
 from conveyor.stations.deadletter import deadletter
 from conveyor.stations.reconcile import Restorer
+from conveyor.web import WebServer
+
+EVENTS = "/events"
+"""Where events come in."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -73,7 +76,8 @@ class Engine:
         self.token = secrets[TOKEN]
         self._keyring = Keyring({LINE: [secrets[LINE]], SERVE: [secrets[SERVE]]})
         self._gate = Gate(self.token, self._hosts)
-        self._web = WebServer(settings.host, settings.port, self._gate)
+        # Models that stop tell of their last traffic while it drains.
+        self._web = WebServer(settings.host, settings.port, self._gate, kept=[EVENTS])
         around = Surroundings(
             line=self.line,
             state=self._state.path,
@@ -147,8 +151,8 @@ class Engine:
         """The names by which requests may reach it, besides localhost and plain addresses."""
         return () if self.settings.host in LOOPBACK else (self.settings.host,)
 
-    def _open_eyes(self) -> LocalArrivals:
-        return LocalArrivals(
+    def _open_eyes(self) -> Lookout:
+        return Lookout(
             self.line.git.branch,
             history=self.parts.history,
             lines=self.parts.lines,
@@ -217,10 +221,9 @@ class Engine:
         }
 
     def _look_at_bucket(self) -> None:
-        for event in self._arrivals.uploads(self._clock.now()):
-            # Asked first, for most looks find only what was stored long ago.
-            if not self.parts.deliveries.seen(event.id):
-                self._door.enter(event)
+        self._arrivals.settle_uploads(
+            self._clock.now(), self._door.enter, seen=self.parts.deliveries.seen
+        )
 
     def _look_at_repository(self) -> None:
         self._arrivals.settle_pushes(self._clock.now(), self._door.enter)

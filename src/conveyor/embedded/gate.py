@@ -1,16 +1,14 @@
 """What the engine's port asks of each request before it takes its body or a thread for it."""
 
-import json
 import threading
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from conveyor.api.callers import is_foreign_page, is_own_host, shows_token, token_fault
-from conveyor.api.routes import MAX_UPLOAD
-from conveyor.codec import MAX_BATCH_BYTES
+from conveyor.api.callers import is_foreign_page, is_own_host
+from conveyor.api.gate import TokenGate
 from conveyor.serving.settings import MAX_BODY
+from conveyor.web import Head, Refusal, too_large
 
 PREDICTIONS = 40
 """Predictions in flight at once: the threads beyond are left to the API, so that a model that hangs
@@ -19,55 +17,22 @@ can be rolled back."""
 _MODELS = frozenset({"v2", "r"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """Why a request is not taken, as its answer."""
-
-    status: HTTPStatus
-    message: str
-
-    @property
-    def line(self) -> str:
-        """The status line without the protocol."""
-        return f"{self.status.value} {self.status.phrase}"
-
-    @property
-    def body(self) -> bytes:
-        """The answer, in the shape that API and models share."""
-        return json.dumps({"error": self.message}).encode() + b"\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """What is known of a request before its body; length is 0 where it is chunked."""
-
-    path: str
-    authorization: str = ""
-    length: int = 0
-
-
 class Gate:
     """Knows the token and the names by which requests may reach the engine."""
 
     def __init__(self, token: str, hosts: Collection[str] = ()) -> None:
-        self._token = token
+        self._api = TokenGate(token)
         self._hosts = frozenset(host.lower() for host in hosts)
 
     def most(self, head: Head) -> int:
         """Return how many bytes of body a request may have: uploads are for who has the token."""
-        if is_for_models(head.path):
-            return MAX_BODY
-        return MAX_UPLOAD if shows_token(head.authorization, self._token) else MAX_BATCH_BYTES
+        return MAX_BODY if is_for_models(head.path) else self._api.most(head)
 
     def refuse_size(self, head: Head) -> Refusal | None:
         """Return why a body of the announced length is not taken, None where it is."""
-        most = self.most(head)
-        if head.length <= most:
-            return None
-        if most == MAX_BATCH_BYTES:
-            return Refusal(status=HTTPStatus.UNAUTHORIZED, message=token_fault(head.authorization))
-        message = f"the body has {head.length} bytes, at most {most} are taken"
-        return Refusal(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)
+        if not is_for_models(head.path):
+            return self._api.refuse_size(head)
+        return too_large(head, MAX_BODY) if head.length > MAX_BODY else None
 
     def refuse_caller(self, environ: WSGIEnvironment) -> Refusal | None:
         """Return why a request to a model is not taken: it needs no token, so pages could send it.

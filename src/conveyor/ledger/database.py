@@ -23,6 +23,24 @@ BUSY = timedelta(seconds=10)
 """How long SQLite waits for a lock that a stranger (a backup, a shell) holds."""
 
 
+_DRIVER = "postgresql+psycopg"
+_KEPT = 2
+_MORE = 6
+"""Connections that a process keeps, and may have more while it is busy: a line on a cluster is a
+dozen processes, and a server takes a hundred connections.
+"""
+# A process that was frozen or cut off must not keep the turn to write from all others.
+_CONNECTING = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    "application_name": "conveyor",
+    "options": "-c statement_timeout=60s -c idle_in_transaction_session_timeout=30s",
+}
+
+
 def open_ledger(url: str | sa.URL, *, busy: timedelta = BUSY) -> Ledger:
     """Open the ledger, making its tables where it is new.
 
@@ -53,12 +71,20 @@ def _parse(url: str | sa.URL) -> sa.URL:
     if parsed is None or parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         msg = "this is no ledger: write sqlite:////folder/ledger.db or postgresql://host/name"
         raise Rejected(msg)
-    return parsed
+    return parsed.set(drivername=_DRIVER) if parsed.drivername == "postgresql" else parsed
 
 
 def _open_server(url: sa.URL) -> Ledger:
     try:
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=16)
+        engine = sa.create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=_KEPT,
+            max_overflow=_MORE,
+            pool_timeout=BUSY.total_seconds(),
+            pool_use_lifo=True,
+            connect_args=_CONNECTING,
+        )
     except ImportError as error:
         msg = f"{url.drivername} needs a driver that is not installed: {error.name}; install it"
         raise Rejected(msg) from error

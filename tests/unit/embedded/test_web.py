@@ -10,7 +10,7 @@ import pytest
 
 from conveyor.codec import MAX_BATCH_BYTES
 from conveyor.embedded.gate import Gate
-from conveyor.embedded.web import PACE, WebServer
+from conveyor.web import PACE, WebServer
 
 TOKEN = "a token that only tests know"  # noqa: S105
 

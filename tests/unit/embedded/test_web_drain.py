@@ -4,7 +4,7 @@ import pytest
 import urllib3
 
 from conveyor.embedded.gate import Gate
-from conveyor.embedded.web import WebServer
+from conveyor.web import WebServer
 
 TOKEN = "t" * 32
 

@@ -1,11 +1,14 @@
-"""One port for all: the API, the events' door and the models' router."""
+"""A port that judges each request by its head, and drains before it closes."""
 
 import copy
+import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.channel import HTTPChannel
@@ -13,11 +16,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.utilities import Error
 
-from conveyor.embedded.gate import Gate, Head, Refusal
 from conveyor.errors import Unavailable
-
-EVENTS = "/events"
-"""Where events come in."""
 
 THREADS = 64
 """Requests in flight at once; a long poll of the API and a prediction hold one each."""
@@ -31,11 +30,84 @@ IDLE = 30
 PACE = 64 * 1024
 
 
-class WebServer:
-    """Listens at once, so that the port is known; `serve` gives it what to answer with."""
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What is known of a request before its body; length is 0 where it is chunked."""
 
-    def __init__(self, host: str, port: int, gate: Gate, *, idle: float = IDLE) -> None:
+    path: str
+    authorization: str = ""
+    length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a request is not taken, as its answer."""
+
+    status: HTTPStatus
+    message: str
+
+    @property
+    def line(self) -> str:
+        """The status line without the protocol."""
+        return f"{self.status.value} {self.status.phrase}"
+
+    @property
+    def body(self) -> bytes:
+        """The answer, in the shape that API and models share."""
+        return json.dumps({"error": self.message}).encode() + b"\n"
+
+
+def too_large(head: Head, most: int) -> Refusal:
+    """Return the refusal of a body that is longer than most."""
+    message = f"the body has {head.length} bytes, at most {most} are taken"
+    return Refusal(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)
+
+
+class Gate(Protocol):
+    """What is asked of a request's head before its body is taken."""
+
+    def most(self, head: Head) -> int:
+        """Return how many bytes of body the request may have."""
+        ...
+
+    def refuse_size(self, head: Head) -> Refusal | None:
+        """Return why a body of the announced length is not taken, None where it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class SizeGate:
+    """Takes bodies of up to `limit` bytes from anyone."""
+
+    limit: int
+
+    def most(self, head: Head) -> int:
+        """See Gate.most."""
+        del head
+        return self.limit
+
+    def refuse_size(self, head: Head) -> Refusal | None:
+        """See Gate.refuse_size."""
+        return too_large(head, self.limit) if head.length > self.limit else None
+
+
+class WebServer:
+    """Listens at once, so that the port is known; `serve` gives it what to answer with.
+
+    kept names the paths that are answered while it drains.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        gate: Gate,
+        *,
+        idle: float = IDLE,
+        kept: Collection[str] = (),
+    ) -> None:
         self._application: WSGIApplication = _not_ready
+        self._kept = frozenset(kept)
         self._draining = False
         self._busy = 0
         self._idle = threading.Condition()
@@ -56,7 +128,7 @@ class WebServer:
         except OSError as error:
             msg = (
                 f"port {port} on {host} cannot be used ({error.strerror}): "
-                "stop what holds it, or take another with --port"
+                "stop what holds it, or take another port"
             )
             raise Unavailable(msg) from error
         self._server.channel_class = partial(_Channel, gate)
@@ -73,20 +145,21 @@ class WebServer:
         self._thread.start()
 
     def drain(self, timeout: float = 10.0) -> None:
-        """Refuse what is new and let what is in flight end; long polls are not waited for.
-
-        The events' door stays open: models that stop tell of their last traffic.
-        """
+        """Refuse what is new and let what is in flight end; long polls are not waited for."""
         self._draining = True
+        self.wait_idle(timeout)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing is in flight, at most `timeout` seconds; returns whether that came."""
         with self._idle:
-            self._idle.wait_for(lambda: self._busy == 0, timeout)
+            return self._idle.wait_for(lambda: self._busy == 0, timeout)
 
     def stop(self) -> None:
         """Close the port."""
         self._server.close()
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if self._draining and environ["PATH_INFO"] != EVENTS:
+        if self._draining and environ["PATH_INFO"] not in self._kept:
             return _not_ready(environ, start)
         if "wait=" in environ.get("QUERY_STRING", ""):
             return self._application(environ, start)

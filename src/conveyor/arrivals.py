@@ -1,14 +1,16 @@
-"""What is outside one machine's line: its bucket, its repository, its clock."""
+"""What is outside a line, seen by looking: its bucket, its repository, its clock, its jobs."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from conveyor.domain.events import Event
+from conveyor.domain.jobs import JobResult
 from conveyor.domain.line import Line
 from conveyor.domain.routes import MINUTE
 from conveyor.errors import NotFound
 from conveyor.eventing.sources import bucket, clock, git
+from conveyor.jobs.results import finished_event
 from conveyor.ledger.journal import Journal
 from conveyor.ports import History, Lines, Objects
 
@@ -27,11 +29,17 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class LocalArrivals:
-    """Implements ports.Arrivals by looking; the jobs of one machine tell of their end themselves.
+def _none_ended() -> Iterable[JobResult]:
+    """Return nothing: a supervisor of jobs tells of their end itself, until it was stored."""
+    return ()
+
+
+class Lookout:
+    """Implements ports.Arrivals by looking.
 
     branch is where the line is read; settle is how long a file must be unchanged (zero where
-    objects appear whole, as S3's do). Nothing arrives while the branch has no commit yet.
+    objects appear whole, as S3's do); ended lists the jobs that ended lately, where nobody tells of
+    them. Nothing arrives while the branch has no commit yet.
     """
 
     def __init__(  # noqa: PLR0913 -- everything that can be looked at
@@ -43,12 +51,14 @@ class LocalArrivals:
         objects: Objects,
         journal: Journal,
         settle: timedelta,
+        ended: Callable[[], Iterable[JobResult]] = _none_ended,
     ) -> None:
         self._branch = branch
         self._history = history
         self._lines = lines
         self._objects = objects
         self._journal = journal
+        self._ended = ended
         self._looking = threading.Lock()
         self._settle = settle
         self._seen: bucket.Seen = {}
@@ -136,6 +146,12 @@ class LocalArrivals:
         cursors = {name: datetime.fromisoformat(at) for name, at in noted.items() if at}
         return clock.tick_events(at[1], at[0], cursors=cursors, now=now)
 
+    def settle_uploads(self, now: datetime, accept: Accept, *, seen: Callable[[str], bool]) -> None:
+        """Accept the uploads that were not seen before: most looks find only what is known."""
+        for event in self.uploads(now):
+            if not seen(event.id):
+                accept(event)
+
     def settle_pushes(self, now: datetime, accept: Accept) -> None:
         """Accept what was pushed, then note it as handled; a crash between the two repeats it."""
         at = self.line()
@@ -157,6 +173,9 @@ class LocalArrivals:
         for name, at in found.cursors.items():
             self._journal.set_cursor(TICK_CURSOR + name, at.isoformat())
 
-    def ended_jobs(self, now: datetime) -> tuple[Event, ...]:  # noqa: ARG002 -- the port's shape
-        """Return nothing: the supervisor repeats the end of a job until it was stored."""
-        return ()
+    def ended_jobs(self, now: datetime) -> tuple[Event, ...]:
+        """See Arrivals.ended_jobs."""
+        at = self.line()
+        if at is None:
+            return ()
+        return tuple(finished_event(result, at[1].name, now) for result in self._ended())

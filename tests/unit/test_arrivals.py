@@ -2,10 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from conveyor.arrivals import Lookout
 from conveyor.data.memory import MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.line import Complete, Dataset, Line
-from conveyor.embedded.arrivals import LocalArrivals
 from conveyor.ledger.database import open_ledger, sqlite_url
 from conveyor.ledger.journal import Journal
 
@@ -25,7 +25,7 @@ def arrivals(objects, tmp_path):
     history = MemoryHistory()
     history.push({"conveyor.yaml": b"line: shop"})
     ledger = open_ledger(sqlite_url(tmp_path / "ledger.db"))
-    yield LocalArrivals(
+    yield Lookout(
         "main",
         history=history,
         lines=MemoryLines(Line(name="shop", data={"parts": PARTS})),

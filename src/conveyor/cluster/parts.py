@@ -1,0 +1,84 @@
+"""The adapters that stations on a cluster work on, beside Kubernetes' own."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from conveyor.arrivals import Lookout
+from conveyor.cluster.delivery import Delivery
+from conveyor.cluster.late import late
+from conveyor.data.git import GitHistory, GitSettings
+from conveyor.data.lines import GitLines
+from conveyor.data.s3 import S3Objects
+from conveyor.domain.events import Event
+from conveyor.domain.jobs import JobResult
+from conveyor.ledger.evidence import SqlEvidence
+from conveyor.ledger.rollouts import SqlRollouts
+from conveyor.ledger.runs import NotedJobs
+from conveyor.ports import Jobs, Services
+from conveyor.stations.reconcile import Restorer
+
+
+class Parts(Delivery):
+    """Bucket, repository and ledger; opened as Delivery's parts are."""
+
+    @late
+    def objects(self) -> S3Objects:
+        """The line's bucket."""
+        return S3Objects(self.settings.bucket)
+
+    @late
+    def history(self) -> GitHistory:
+        """The line's repository."""
+        return GitHistory(
+            self.settings.remote,
+            self.settings.cache / "git",
+            environment=self.settings.environment,
+            settings=GitSettings(base=self.settings.branch),
+        )
+
+    @late
+    def lines(self) -> GitLines:
+        """conveyor.yaml at each commit."""
+        return GitLines(self.history, default_name=self.settings.line)
+
+    @late
+    def rollouts(self) -> SqlRollouts:
+        """Open and ended rollouts."""
+        return SqlRollouts(self.ledger)
+
+    @late
+    def evidence(self) -> SqlEvidence:
+        """Summaries of traffic."""
+        return SqlEvidence(self.ledger)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What nearly every station takes."""
+        return {"history": self.history, "lines": self.lines, "objects": self.objects}
+
+    def lookout(self, ended: Callable[[], Iterable[JobResult]] = tuple) -> Lookout:
+        """Return what looks outside; ended lists the jobs that ended lately."""
+        return Lookout(
+            self.settings.branch,
+            history=self.history,
+            lines=self.lines,
+            objects=self.objects,
+            journal=self.journal,
+            settle=timedelta(0),  # S3's objects are whole when they appear
+            ended=ended,
+        )
+
+    def noted(self, jobs: Jobs, event: Event) -> NotedJobs:
+        """Return the jobs for one event: who asked for a run is noted, for the trace."""
+        return NotedJobs(jobs, journal=self.journal, event=event)
+
+    def restorer(self, services: Services) -> Restorer:
+        """Return what makes the services what Git says they are."""
+        return Restorer(
+            history=self.history,
+            lines=self.lines,
+            services=services,
+            rollouts=self.rollouts,
+            branch=self.settings.branch,
+        )
