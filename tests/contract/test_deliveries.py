@@ -1,23 +1,20 @@
 """What every inbox and outbox promises, in memory and in SQL."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
+from servers.postgres import ledger_url
 
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.payloads import DatasetRejected, DatasetUploaded, DatasetVersioned
 from conveyor.errors import Busy, NotFound, Rejected
-from conveyor.ledger import schema
-from conveyor.ledger.database import open_ledger, sqlite_url
+from conveyor.ledger.database import open_ledger
 from conveyor.ledger.deliveries import SqlDeliveries
 from conveyor.ledger.memory import MemoryDeliveries
 
-POSTGRES = os.environ.get("CONVEYOR_TEST_POSTGRES", "")
 LEASE = timedelta(minutes=2)
 START = datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -40,17 +37,12 @@ def clock():
     return Watch()
 
 
-@pytest.fixture(params=["memory", "sqlite", *(["postgresql"] if POSTGRES else [])])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def deliveries(request, tmp_path, clock) -> Iterator[SqlDeliveries | MemoryDeliveries]:
     if request.param == "memory":
         yield MemoryDeliveries(clock)
         return
-    url = POSTGRES if request.param == "postgresql" else sqlite_url(tmp_path / "ledger.db")
-    if request.param == "postgresql":
-        engine = sa.create_engine(url)
-        schema.metadata.drop_all(engine)
-        engine.dispose()
-    ledger = open_ledger(url)
+    ledger = open_ledger(ledger_url(request, tmp_path))
     yield SqlDeliveries(ledger, clock)
     ledger.close()
 

@@ -1,34 +1,26 @@
 """What every store of evidence promises, in memory and in SQL."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
+from servers.postgres import ledger_url
 
 from conveyor.domain.evidence import LATENCY_BOUNDS_MS, Evidence
-from conveyor.ledger import schema
-from conveyor.ledger.database import open_ledger, sqlite_url
+from conveyor.ledger.database import open_ledger
 from conveyor.ledger.evidence import SqlEvidence
 from conveyor.ledger.memory import MemoryEvidence
 
-POSTGRES = os.environ.get("CONVEYOR_TEST_POSTGRES", "")
 START = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "sqlite", *(["postgresql"] if POSTGRES else [])])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request, tmp_path) -> Iterator[SqlEvidence | MemoryEvidence]:
     if request.param == "memory":
         yield MemoryEvidence()
         return
-    url = POSTGRES if request.param == "postgresql" else sqlite_url(tmp_path / "ledger.db")
-    if request.param == "postgresql":
-        engine = sa.create_engine(url)
-        schema.metadata.drop_all(engine)
-        engine.dispose()
-    ledger = open_ledger(url)
+    ledger = open_ledger(ledger_url(request, tmp_path))
     yield SqlEvidence(ledger)
     ledger.close()
 

@@ -1,6 +1,5 @@
 """What every store of rollouts promises, in memory and in SQL."""
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,31 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
+from servers.postgres import ledger_url
 
 from conveyor.domain.rollout import Decision, Rollout, State
 from conveyor.domain.traffic import Traffic
 from conveyor.errors import Conflict, NotFound
-from conveyor.ledger import schema
-from conveyor.ledger.database import open_ledger, sqlite_url
+from conveyor.ledger.database import open_ledger
 from conveyor.ledger.memory import MemoryRollouts
 from conveyor.ledger.rollouts import SqlRollouts
 
-POSTGRES = os.environ.get("CONVEYOR_TEST_POSTGRES", "")
 START = datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "sqlite", *(["postgresql"] if POSTGRES else [])])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def rollouts(request, tmp_path) -> Iterator[SqlRollouts | MemoryRollouts]:
     if request.param == "memory":
         yield MemoryRollouts()
         return
-    url = POSTGRES if request.param == "postgresql" else sqlite_url(tmp_path / "ledger.db")
-    if request.param == "postgresql":
-        engine = sa.create_engine(url)
-        schema.metadata.drop_all(engine)
-        engine.dispose()
-    ledger = open_ledger(url)
+    ledger = open_ledger(ledger_url(request, tmp_path))
     yield SqlRollouts(ledger)
     ledger.close()
 

@@ -5,6 +5,7 @@ at once (https://sqlite.org/wal.html#walresetbug), so one connection of one proc
 """
 
 import fcntl
+import importlib
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +43,7 @@ _CONNECTING = {
 
 
 def open_ledger(url: str | sa.URL, *, busy: timedelta = BUSY) -> Ledger:
-    """Open the ledger, making its tables where it is new.
+    """Open the ledger, making its tables where it is new and changing them where it is old.
 
     Raises Conflict when a SQLite file is open elsewhere, Rejected for a URL or schema we do not
     know, Unavailable when the database does not answer.
@@ -51,11 +52,23 @@ def open_ledger(url: str | sa.URL, *, busy: timedelta = BUSY) -> Ledger:
     is_file = parsed.get_backend_name() == "sqlite"
     ledger = _open_sqlite(parsed, busy) if is_file else _open_server(parsed)
     try:
-        ledger.write(schema.create_all)
+        _prepare(ledger)
     except ConveyorError:
         ledger.close()
         raise
     return ledger
+
+
+def _prepare(ledger: Ledger) -> None:
+    """Make sure of the tables; where they are right that costs one read and no turn to write."""
+    if ledger.read(schema.found_version) != schema.VERSION:
+        ledger.write(partial(schema.bring_up, upgrade=_upgrade))
+
+
+def _upgrade(connection: sa.Connection, found: str) -> None:
+    # Imported here, by name: alembic takes as long to import as all else of a function together,
+    # and hardly any start has something to change.
+    importlib.import_module("conveyor.ledger.upgrade").upgrade(connection, found)
 
 
 def sqlite_url(path: Path) -> str:
@@ -88,7 +101,8 @@ def _open_server(url: sa.URL) -> Ledger:
     except ImportError as error:
         msg = f"{url.drivername} needs a driver that is not installed: {error.name}; install it"
         raise Rejected(msg) from error
-    return Ledger(engine, engine)
+    # Whoever wipes a server's database does not stop the functions that have it open.
+    return Ledger(engine, engine, prepare=_prepare)
 
 
 def _open_sqlite(url: sa.URL, busy: timedelta) -> Ledger:
@@ -100,7 +114,7 @@ def _open_sqlite(url: sa.URL, busy: timedelta) -> Ledger:
     readers = sa.create_engine(url, pool_size=4, max_overflow=12)
     for engine, pragma in ((writer, "synchronous=FULL"), (readers, "query_only=ON")):
         hooks.listen(engine, "connect", _configure(pragma, busy))
-    return Ledger(writer, readers, partial(os.close, lock))
+    return Ledger(writer, readers, release=partial(os.close, lock))
 
 
 def _claim(path: Path) -> int:

@@ -3,14 +3,18 @@
 Moments are whole microseconds since 1970 (UTC), so that both databases compare them exactly.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from conveyor.errors import Rejected
 
-VERSION = 1
-"""Raised by one with every change of the tables that an older Conveyor could not read."""
+VERSION = "0002"
+"""The newest step of `migrations`: what these tables are."""
+
+FIRST = "0001"
+"""The version of a ledger from before alembic kept it."""
 
 OWED, LEASED, DONE, DEAD = range(4)
 STATES = ("owed", "leased", "done", "dead")
@@ -21,6 +25,9 @@ _MICROSECOND = timedelta(microseconds=1)
 # Names are looked up by how they begin, which only the plain order of bytes answers from an index.
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+Upgrade = Callable[[sa.Connection, str], None]
+"""Brings tables of an older version to the newest, in the connection's transaction."""
 
 metadata = sa.MetaData()
 
@@ -158,10 +165,10 @@ cursor = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
-schema_version = sa.Table(
-    "schema_version",
+version = sa.Table(
+    "alembic_version",
     metadata,
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version_num", sa.String(32), primary_key=True),
 )
 
 
@@ -175,14 +182,26 @@ def moment(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
-def create_all(connection: sa.Connection) -> None:
-    """Make the tables that are missing; raises Rejected when a newer Conveyor made them."""
-    if not sa.inspect(connection).has_table(schema_version.name):
+def found_version(connection: sa.Connection) -> str:
+    """Return the version of the tables that are there, "" where there are none."""
+    tables = sa.inspect(connection)
+    if tables.has_table(version.name):
+        return str(connection.execute(sa.select(sa.func.max(version.c.version_num))).scalar())
+    return FIRST if tables.has_table("schema_version") else ""
+
+
+def bring_up(connection: sa.Connection, upgrade: Upgrade) -> None:
+    """Make the tables, or what they should be of what they are; run by one process at a time.
+
+    Raises Rejected when a newer Conveyor made them.
+    """
+    found = found_version(connection)
+    if not found:
         metadata.create_all(connection)
-        connection.execute(sa.insert(schema_version).values(version=VERSION))
-        return
-    found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar()
-    if found != VERSION:
+        connection.execute(sa.insert(version).values(version_num=VERSION))
+    elif found < VERSION:
+        upgrade(connection, found)
+    elif found > VERSION:
         msg = (
             f"the ledger has schema version {found}, this Conveyor knows {VERSION}: "
             "start it with the Conveyor that wrote it, or upgrade this one"

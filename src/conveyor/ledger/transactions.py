@@ -1,5 +1,6 @@
 """Transactions on the ledger: group commit by one writer on SQLite, by turns elsewhere."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,10 +17,13 @@ from conveyor.errors import ConveyorError, Unavailable
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 GROUP = 256
 """Most transactions that share one commit: bounds how long the first of them waits."""
 
 _BEGIN = "BEGIN IMMEDIATE"
+_NO_TABLE = "42P01"
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(0x636F6E76))
 _POLL = timedelta(milliseconds=500)
 
@@ -49,14 +53,22 @@ class Ledger:
     """The open database: `read` and `write` run a function of a connection in one transaction.
 
     A function given to `write` may be run twice (after a rollback), so it does nothing but SQL.
+    release is called at the end; prepare, where given, makes the tables anew when they are gone.
     """
 
     def __init__(
-        self, writer: sa.Engine, readers: sa.Engine, release: Callable[[], None] | None = None
+        self,
+        writer: sa.Engine,
+        readers: sa.Engine,
+        *,
+        release: Callable[[], None] | None = None,
+        prepare: "Callable[[Ledger], None] | None" = None,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._release = release
+        self._prepare = prepare
+        self._preparing = threading.Lock()
         self._closed = False
         self._writes = 0
         self._turn = threading.Lock()
@@ -76,7 +88,7 @@ class Ledger:
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run the work on a snapshot; raises Unavailable."""
         self._check_open()
-        with _translated(self._readers), self._readers.begin() as connection:
+        with self._mended(), _translated(self._readers), self._readers.begin() as connection:
             if self.grouped:
                 connection.exec_driver_sql("BEGIN")
             return work(connection)
@@ -118,6 +130,23 @@ class Ledger:
             msg = "the ledger is closed: Conveyor is stopping, this is tried again after its start"
             raise Unavailable(msg)
 
+    @contextmanager
+    def _mended(self) -> Iterator[None]:
+        """Make the tables anew where they are gone; what asked for them is tried again."""
+        try:
+            yield
+        except Unavailable as error:
+            lost = getattr(error.__cause__, "orig", None)
+            if self._prepare is None or getattr(lost, "sqlstate", "") != _NO_TABLE:
+                raise
+            if self._preparing.acquire(blocking=False):
+                try:
+                    log.warning("the ledger's tables are gone: they are made anew")
+                    self._prepare(self)
+                finally:
+                    self._preparing.release()
+            raise
+
     def _write_grouped(self, work: Callable[[sa.Connection], T]) -> T:
         task = _Task(work)
         self._waiting.append(task)
@@ -148,7 +177,7 @@ class Ledger:
             with self._turn, _translated(self._writer), self._writer.begin() as connection:
                 connection.exec_driver_sql(_BEGIN)
                 return work(connection)
-        with _translated(self._writer), self._writer.begin() as connection:
+        with self._mended(), _translated(self._writer), self._writer.begin() as connection:
             # Sequence numbers must become visible in their order, or who reads "after n" misses
             # one: so transactions that write take turns here too.
             connection.execute(_TAKE_TURN)

@@ -30,7 +30,7 @@ def site():
 
 @pytest.fixture
 def web(site):
-    server = WebServer("127.0.0.1", 0, Gate(TOKEN))
+    server = WebServer("127.0.0.1", 0, Gate(TOKEN), kept=["/events"])
     server.serve(site)
     yield server
     site.go.set()

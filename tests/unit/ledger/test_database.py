@@ -100,15 +100,6 @@ def test_a_strange_file_name_is_that_file(tmp_path):
     assert strange.exists()
 
 
-def test_a_newer_schema_is_refused_and_left_alone(path):
-    open_ledger(sqlite_url(path)).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE schema_version SET version = version + 1")
-    connection.close()
-    with pytest.raises(Rejected, match="schema version 2, this Conveyor knows 1"):
-        open_ledger(sqlite_url(path))
-
-
 def test_a_locked_file_is_unavailable_and_says_what_to_do(path):
     ledger = open_ledger(sqlite_url(path), busy=timedelta(milliseconds=50))
     stranger = sqlite3.connect(path, isolation_level=None)
