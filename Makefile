@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs tools constraints schemas clean
+.PHONY: help install demo test check format docs tools images constraints schemas clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ docs: $(STAMP) ## Serve the documentation on this machine
 
 tools: $(STAMP) ## Get what the tests need beside Python: MinIO, into .tools
 	@scripts/minio
+
+images: ## Build the images of functions/Dockerfile, tagged by commit
+	@scripts/images
 
 constraints: $(STAMP) ## Lock the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
