@@ -72,13 +72,14 @@ def _answers(machine: Machine) -> bool:
 def run(
     *command: str,
     environment: Mapping[str, str] | None = None,
+    folder: Path = CHECKOUT,
     given: str | None = None,
     seconds: int = 1200,
 ) -> str:
-    """Run a program in the checkout; raises AssertionError with the end of what it said."""
+    """Run a program, in the checkout if not said otherwise; raises AssertionError with the end of what it said."""
     done = subprocess.run(
         command,
-        cwd=CHECKOUT,
+        cwd=folder,
         env=dict(environment or os.environ),
         input=given,
         check=False,

@@ -1,0 +1,191 @@
+"""A line deployed to the cluster as a user would deploy it, and what a test asks of it."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from machine import Machine, run
+
+from conveyor.cli.client import Client
+from conveyor.cli.demo.stage import Address, copy_line, run_git
+from conveyor.domain.objects import RESERVED
+from conveyor.errors import ConveyorError
+from servers.git_http import GitServer
+
+T = TypeVar("T")
+PATIENCE = 240.0
+"""Seconds that any step of a line may take on a small machine after a fault."""
+
+
+@dataclass(kw_only=True)
+class Deployed:
+    """One line on the cluster; implements the demo's Place.
+
+    clone is the user's clone, whose remote is served by git.
+    """
+
+    machine: Machine
+    namespace: str
+    bucket: str
+    clone: Path
+    git: GitServer
+    remote: str = "origin"
+    token: str = ""
+    client: Client = field(init=False)
+
+    def connect(self, token: str) -> None:
+        """Speak to the line's API from now on."""
+        self.token = token
+        self.client = Client(self.machine.ingress, token, host=self.host("api"))
+
+    def host(self, service: str, *, suffix: str = "") -> str:
+        """Return the name of a service at the ingress."""
+        return f"{service}.{self.namespace}{suffix}.conveyor.test"
+
+    def models(self) -> Address:
+        """See stage.Place.models: each model is a service of its own."""
+        return self.model("wine")
+
+    def model(self, name: str, tag: str = "") -> Address:
+        """Return where a model answers, or one of its tags."""
+        host = self.host(f"{tag}-{name}" if tag else name, suffix="-models")
+        return Address(url=self.machine.ingress, headers={"Host": host})
+
+    def put(self, file: Path, key: str) -> str:
+        """Upload a file to the bucket, which tells the line."""
+        self.s3.upload_file(str(file), self.bucket, key)
+        return f"aws s3 cp {file.name} s3://{self.bucket}/{key}"
+
+    def put_bytes(self, body: bytes, key: str = "wine/wine.csv") -> None:
+        """Upload bytes."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def environment(self) -> Mapping[str, str]:
+        """See stage.Place.environment."""
+        return {
+            "CONVEYOR_URL": self.machine.ingress,
+            "CONVEYOR_TOKEN": self.token,
+            "CONVEYOR_HOST": self.host("api"),
+        }
+
+    def fault(self) -> str:
+        """See stage.Place.fault: what is wrong on a cluster is told by the tests."""
+        return ""
+
+    @property
+    def s3(self) -> Any:
+        """A user's client of the object store."""
+        return boto3.client("s3", endpoint_url=self.machine.environment["CONVEYOR_TEST_S3_ENDPOINT"])
+
+    def conveyor(self, *arguments: str, seconds: int = 900, **variables: str) -> str:
+        """Type a command of ours in the user's clone."""
+        command = (sys.executable, "-m", "conveyor", *arguments)
+        return run(
+            *command,
+            folder=self.clone,
+            environment={**self.machine.environment, **self.environment(), **variables},
+            seconds=seconds,
+        )
+
+    def of(self, kind: str, after: int = 0, **data: object) -> list[dict[str, Any]]:
+        """Return the stored events of a type, behind a sequence number, with these values."""
+        found = self.asked(lambda: self.client.events(after, types=[f"dev.conveyor.{kind}.v1"]))
+        return [each for each in found["events"] if data.items() <= each["data"].items()]
+
+    def event(self, kind: str, after: int = 0, **data: object) -> dict[str, Any]:
+        """Wait for an event and return it."""
+        return self.until(lambda: self.of(kind, after, **data), f"{kind} {data}")[0]
+
+    @property
+    def mark(self) -> int:
+        """The sequence number of the newest event."""
+        newest = self.asked(lambda: self.client.events(-1, limit=1))["events"]
+        return max([0, *(each["seq"] for each in newest)])
+
+    def asked(self, question: Callable[[], T]) -> T:
+        """Ask until there is an answer: what the API needs may be away."""
+
+        def ask() -> tuple[T, ...]:
+            try:
+                return (question(),)
+            except ConveyorError:
+                return ()
+
+        return self.until(ask, "an answer of the API")[0]
+
+    def until(self, met: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+        """Wait until something is true and return it; fails with the line's own words."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := met():
+                return found
+            time.sleep(0.5)
+        raise AssertionError(f"{what} did not come within {seconds:g} s\n{self.story()}")
+
+    def story(self) -> str:
+        """Return what the line tells of itself, for a test that failed."""
+        told = []
+        try:
+            for event in self.client.events(-1, limit=60)["events"]:
+                told.append(f"{event['seq']} {event['story']}")
+            told.append(json.dumps(self.client.status(), indent=1)[-3000:])
+            told += [str(each) for each in self.client.dead_letters()["letters"][:5]]
+        except ConveyorError as error:
+            told.append(f"the API says nothing: {error}")
+        pods = self.machine.kubectl("get", "pods", "-A", "-o", "wide")
+        lines = [line for line in pods.splitlines() if self.namespace in line]
+        return "\n".join([*told, *lines])
+
+    def git_tags(self) -> list[str]:
+        """Return the names of all tags of the line."""
+        return run_git(self.git.repository, "tag", "--list").stdout.split()
+
+    def commits(self, words: str) -> list[str]:
+        """Return the subjects of the branch's commits that hold these words, newest first."""
+        log = run_git(self.git.repository, "log", "--format=%s", "main").stdout.splitlines()
+        return [line for line in log if words in line]
+
+    def runs(self, kind: str) -> list[str]:
+        """Return the keys of all runs of a kind that have a stored result."""
+        found = []
+        listing = self.s3.get_paginator("list_objects_v2")
+        for page in listing.paginate(Bucket=self.bucket, Prefix=f"{RESERVED}runs/"):
+            for each in page.get("Contents", ()):
+                if each["Key"].endswith("/result.json"):
+                    body = self.s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read()
+                    found += [each["Key"]] if json.loads(body)["kind"] == kind else []
+        return found
+
+
+def user_clone(folder: Path, git: GitServer, bucket: str) -> Path:
+    """Return a clone of the example line whose branch is pushed to its own remote."""
+    clone = folder / "line"
+    copy_line(Path(__file__).parents[2], clone)
+    declared = clone / "conveyor.yaml"
+    declared.write_text(declared.read_text().replace("bucket: bucket", f"bucket: s3://{bucket}"))
+    for arguments in (
+        ("commit", "-qam", "Use the bucket of the cluster"),
+        ("remote", "add", "origin", git.url_with_password),
+        ("push", "-q", "origin", "main"),
+    ):
+        done = run_git(clone, *arguments)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+    return clone
+
+
+def variables(machine: Machine, git: GitServer, database: str) -> dict[str, str]:
+    """Return the credentials that `conveyor deploy` takes from its environment."""
+    return {
+        **os.environ,
+        **machine.environment,
+        "CONVEYOR_GIT_USERNAME": git.user,
+        "CONVEYOR_GIT_PASSWORD": git.password,
+        "CONVEYOR_LEDGER": database,
+    }
