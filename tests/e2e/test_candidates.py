@@ -1,5 +1,7 @@
 """Candidates that pass the gate and fail live: rolled back, and stable answers meanwhile."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,11 +26,19 @@ def push_candidate(line, up, **params):
     return up.event("rollout.advanced", state="canary", number=2)
 
 
+SECONDS = 120.0
+CLIENTS = 8
+
+TOO_MUCH = 1e9
+"""Of this x the slow candidate never gives y."""
+
+
 def ask_until(up, ended, x, number=1):
     """Ask for y of x until the number-th event of this kind comes; returns the answers."""
-    answers = []
+    answers, until = [], time.monotonic() + SECONDS
     while len(up.of(ended)) < number:
-        assert len(answers) < 3000, f"no {ended} after {len(answers)} requests"
+        if time.monotonic() > until:
+            pytest.fail(f"no {ended} after {len(answers)} requests\n{up.story()}")
         answers.append(up.infer(x))
     return answers
 
@@ -45,6 +55,29 @@ def test_a_candidate_that_fails_live_is_rolled_back_and_every_request_answered(
     assert {answer.status for answer in answers} == {200}
     assert up.infer(x).json()["outputs"][0]["data"] == [2 * x + 1]
     assert sorted(line.tags)[:2] == ["slope#rolledback#1", "slope#stable#1"]
+
+
+@pytest.mark.slow
+def test_a_slow_candidate_is_rolled_back(line, start):
+    """Its answers take many times as long as stable's."""
+    up = released(line, start)
+    push_candidate(line, up, fault="slow")
+    answers = ask_until(up, "rollout.rolledback", 150.0)
+    assert {answer.status for answer in answers} == {200}
+    assert "slow" in up.of("rollout.rolledback")[0]["data"]["reason"]
+
+
+@pytest.mark.slow
+def test_a_candidate_that_hangs_is_rolled_back_though_it_answers_nothing(line, start):
+    """What it keeps is counted by the router, and answered by stable."""
+    up = released(line, start)
+    push_candidate(line, up, fault="slow")
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        asked = [
+            clients.submit(ask_until, up, "rollout.rolledback", TOO_MUCH) for _ in range(CLIENTS)
+        ]
+    assert {answer.status for each in asked for answer in each.result()} == {200}
+    assert "errors" in up.of("rollout.rolledback")[0]["data"]["reason"]
 
 
 @pytest.mark.slow

@@ -141,13 +141,19 @@ def _slow(policy: RolloutPolicy, seen: Comparison, alpha: float) -> Iterator[Rea
     The error probability is shared out among all buckets, since stable's answers choose which one
     is asked.
     """
-    if seen.stable is None or not sum(seen.stable.latency) or not sum(seen.candidate.latency):
+    if seen.stable is None or not sum(seen.candidate.latency):
+        return
+    if not sum(seen.stable.latency):
+        yield from _unmatched(policy, seen.kind, seen.stable, seen.candidate)
         return
     bucket = _slow_bucket(seen.stable.latency, policy.slower)
-    bad, count = sum(seen.candidate.latency[bucket + 1 :]), sum(seen.candidate.latency)
-    usual, of = sum(seen.stable.latency[bucket + 1 :]), sum(seen.stable.latency)
+    bad, count = _slower(seen.candidate, bucket)
+    usual, of = _slower(seen.stable, bucket)
 
     def excess(error: float) -> float:
+        # Suspicion does not wait until stable's share is known well: it asks what was seen of it.
+        if error == WEAK:
+            return rate_bounds(bad, count, error)[0] - max(SLOW_SHARE, usual / of)
         share = error / 2 / len(LATENCY_BOUNDS_MS)
         reference = max(SLOW_SHARE, rate_bounds(usual, of, share)[1])
         return rate_bounds(bad, count, share)[0] - reference
@@ -158,6 +164,26 @@ def _slow(policy: RolloutPolicy, seen: Comparison, alpha: float) -> Iterator[Rea
         text=f"{seen.kind}slow: {bad} of {count} answers took over "
         f"{LATENCY_BOUNDS_MS[bucket]} ms, stable {usual} of {of}",
     )
+
+
+def _unmatched(
+    policy: RolloutPolicy, kind: str, stable: Evidence, candidate: Evidence
+) -> Iterator[Reason]:
+    """Suspect answers that may be slow while stable, which is to be asked too, was not yet."""
+    bad, count = _slower(candidate, LATENCY_BOUNDS_MS.index(SLOW_FLOOR_MS))
+    to_be_asked = policy.steps and not stable.requests
+    if to_be_asked and rate_bounds(bad, count, WEAK)[0] > SLOW_SHARE + policy.tolerance:
+        yield Reason(
+            signal="slow",
+            finding=Finding.SUSPICIOUS,
+            text=f"{kind}slow: {bad} of {count} answers took over {SLOW_FLOOR_MS} ms, "
+            "stable was not asked yet",
+        )
+
+
+def _slower(evidence: Evidence, bucket: int) -> tuple[int, int]:
+    """Return how many answers took longer than a bucket's bound, and how many there are."""
+    return sum(evidence.latency[bucket + 1 :]), sum(evidence.latency)
 
 
 def _slow_bucket(latency: tuple[int, ...], slower: float) -> int:

@@ -110,6 +110,27 @@ def test_a_slow_candidate_is_caught_and_a_fast_difference_is_noise():
     assert outcome(replace(slow, latency=latency(within=7, count=60)), quick) == Outcome.WAIT
 
 
+@pytest.mark.parametrize("known", [0, 1, 5, 8])
+@pytest.mark.parametrize("answered", [10, 20])
+def test_a_slow_candidate_is_not_promoted_before_stable_was_seen_enough(known, answered):
+    """A few answers of stable prove nothing, and are no reason to believe in the candidate."""
+    usual = Evidence(requests=known, latency=latency(within=1, count=known))
+    slow = Evidence(requests=answered, latency=latency(within=1000, count=answered))
+    policy = replace(POLICY, min_requests=10)
+    assert outcome(slow, usual, policy) in {Outcome.WAIT, Outcome.ROLLBACK}
+
+
+def test_a_stable_that_only_fails_does_not_hold_up_its_successor():
+    """Nothing is known of how long it takes, and nothing will be."""
+    successor = Evidence(requests=200, latency=latency(within=50, count=200))
+    assert outcome(successor, Evidence(requests=9, errors=9)) == Outcome.ADVANCE
+
+
+def test_answers_within_the_floor_need_no_stable_to_be_quick_enough():
+    quick = Evidence(requests=200, latency=latency(within=20, count=200))
+    assert outcome(quick, Evidence()) == Outcome.ADVANCE
+
+
 def test_a_candidate_stuck_on_one_label_is_caught():
     usual = Evidence(requests=2000, labels={"a": 700, "b": 700, "c": 600})
     stuck = Evidence(requests=150, labels={"a": 150})
