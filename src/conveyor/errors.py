@@ -46,7 +46,14 @@ class Superseded(Rejected):
 
 
 class Unavailable(ConveyorError):
-    """A part we depend on did not answer; trying again may succeed."""
+    """A part we depend on did not answer; trying again may succeed.
+
+    retry_after is how many seconds that part asked to be left alone, 0 where it did not say.
+    """
+
+    def __init__(self, *message: object, retry_after: float = 0.0) -> None:
+        super().__init__(*message)
+        self.retry_after = retry_after
 
 
 class Busy(Unavailable):

@@ -1,6 +1,7 @@
 """A station as a subscriber, the same on both engines: inbox, station, outbox, publish, reply."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -78,7 +79,8 @@ class Function:
             self._publish(answers[:-1])
         except ConveyorError as error:
             log.warning("%s: event %s of type %s: %s", self.name, event.id, event.type, error)
-            return Reply(status_of(error), error=str(error))
+            asked = error.retry_after if isinstance(error, Unavailable) else 0.0
+            return Reply(status_of(error), error=str(error), retry_after=asked)
         except Exception as error:
             log.exception("%s failed on event %s of type %s", self.name, event.id, event.type)
             return Reply(_CRASHED, error=f"{type(error).__name__}: {error}")
@@ -153,4 +155,5 @@ def _respond(reply: Reply) -> Response:
     if reply.event is not None:
         headers, body = encode(reply.event)
         return Response(body, reply.status, headers)
-    return Response(reply.error, reply.status, mimetype="text/plain")
+    headers = {"Retry-After": str(math.ceil(reply.retry_after))} if reply.retry_after else {}
+    return Response(reply.error, reply.status, headers, mimetype="text/plain")

@@ -59,10 +59,17 @@ class S3Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySettings:
-    """Knative's delivery rules: attempts after the first, exponential back-off from `delay`."""
+    """Knative's delivery rules: attempts after the first, exponential back-off from `delay`.
+
+    Retry-After of a 429 or 503 is heeded up to retry_after_max. budget is how many retries a
+    station may get for each first attempt, besides budget_least a second: the others wait.
+    """
 
     retries: int = 10
     delay: timedelta = timedelta(milliseconds=200)
     ceiling: timedelta = timedelta(seconds=30)
+    retry_after_max: timedelta = timedelta(minutes=2)
+    budget: float = 0.1
+    budget_least: float = 10.0
     lease: timedelta = timedelta(minutes=2)
     outbox_after: timedelta = timedelta(minutes=2)

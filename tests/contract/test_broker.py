@@ -2,8 +2,10 @@
 
 import base64
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -152,6 +154,42 @@ def test_a_poison_event_is_dead_after_exactly_its_attempts(broker, line):
     broker.settle()
     assert line.count("a", 1) == 1 + FAST.retries
     assert [letter[1:] for letter in line.dead] == [("a", 503, "never")]
+
+
+def test_a_poison_event_gets_all_its_attempts_though_the_budget_is_spent(opened, line):
+    """What may not be tried yet waits; that is no attempt, so nothing is given up early."""
+    scarce = replace(FAST, budget=0.0, budget_least=20.0)
+    for number in range(30):
+        line.answers["a", str(number)] = Reply(503)
+    with opened("a", triggers=(Trigger("a", "t"),), settings=scarce) as (broker, settle):
+        broker.publish_many([event(number, key=str(number)) for number in range(30)])
+        settle()
+    assert {line.count("a", number) for number in range(30)} == {1 + FAST.retries}
+    assert len(line.dead) == 30
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_station_that_asks_to_be_left_alone_is_left_alone_up_to_the_cap(opened, line, status):
+    asking = replace(FAST, retry_after_max=timedelta(milliseconds=300))
+    line.answers["a", "1"] = [Reply(status, retry_after=3600.0), Reply(200)]
+    with opened("a", triggers=(Trigger("a", "t"),), settings=asking) as (broker, settle):
+        broker.publish(event(1))
+        began = seconds(broker)
+        settle()
+        assert 0.3 <= seconds(broker) - began < 60
+    assert line.count("a", 1) == 2
+
+
+def test_retry_after_of_another_status_is_not_heeded(broker, line):
+    line.answers["a", "1"] = [Reply(500, retry_after=3600.0), Reply(200)]
+    broker.publish(event(1))
+    broker.settle()
+    assert line.count("a", 1) == 2
+
+
+def seconds(broker):
+    """Return the broker's own clock."""
+    return broker.now if isinstance(broker, MemoryBroker) else time.monotonic()
 
 
 def test_a_station_that_raises_counts_as_500(broker, line):

@@ -228,6 +228,14 @@ def test_over_http_an_error_is_a_status_with_its_reason(function, event):
     assert (response.status_code, response.text) == (503, "the bucket does not answer")
 
 
+@pytest.mark.parametrize(("asked", "told"), [(0.0, None), (0.2, "1"), (30.0, "30")])
+def test_over_http_the_pause_that_a_part_asks_for_is_handed_on(function, event, asked, told):
+    station = Station()
+    station.error = Unavailable("the bucket has too much to do", retry_after=asked)
+    assert function(station)(event).retry_after == asked
+    assert post(function(station), event).headers.get("Retry-After") == told
+
+
 def test_over_http_garbage_is_400_a_huge_body_413_a_get_405_and_healthz_200(function):
     client = http_app(function(Station())).test_client()
     assert client.post("/", data=b"x").status_code == 400

@@ -31,11 +31,14 @@ _FIELDS = ("id", "source", "type", "subject", "specversion", "datacontenttype")
 
 @dataclass(frozen=True)
 class Reply:
-    """How a subscriber answered: an HTTP status, the next event (200 only), why it failed."""
+    """How a subscriber answered: an HTTP status, the next event (200 only), why it failed, and the
+    seconds that it asks to be left alone (429 and 503; 0: as the sender likes).
+    """
 
     status: int
     event: Event | None = None
     error: str = ""
+    retry_after: float = 0.0
 
 
 class _CompactFormat(JSONFormat):

@@ -46,7 +46,18 @@ def translate(error: Exception, *, where: str, gone: type[NotFound | Superseded]
         )
     if code == "NoSuchBucket":
         return Unavailable(f"{where}: there is no such bucket; create it or correct `bucket`")
-    return (Rejected if _is_hopeless(error) else Unavailable)(f"{where}: {error}")
+    if _is_hopeless(error):
+        return Rejected(f"{where}: {error}")
+    return Unavailable(f"{where}: {error}", retry_after=_retry_after(error))
+
+
+def _retry_after(error: Exception) -> float:
+    """Return the seconds that an endpoint with too much to do asks for."""
+    if not isinstance(error, ClientError):
+        return 0.0
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    asked = headers.get("retry-after", "")
+    return float(asked) if asked.isdecimal() else 0.0
 
 
 def _is_hopeless(error: Exception) -> bool:

@@ -22,7 +22,7 @@ class Dispatcher:
     def __init__(self, name: str, settings: DeliverySettings) -> None:
         self.name = name
         self._settings = settings
-        self._lane = Lane()
+        self._lane = Lane(rules.budget(settings))
         self._changed = threading.Condition()
         self._stopping = False
         self._threads: list[threading.Thread] = []
@@ -57,7 +57,7 @@ class Dispatcher:
 
     def postpone(self, delivery: Delivery) -> None:
         """Try it again after a pause."""
-        pause = rules.jittered(rules.longest_pause(delivery, self._settings))
+        pause = rules.jittered(*rules.pauses(delivery, self._settings))
         with self._changed:
             self._lane.postpone(delivery, time.monotonic() + pause)
             self._changed.notify()

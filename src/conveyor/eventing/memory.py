@@ -30,7 +30,7 @@ class MemoryBroker:
         self._dead_letter = dead_letter
         self._settings = settings or DeliverySettings()
         self._capacity = capacity
-        self._lanes = {name: Lane() for name in subscribers}
+        self._lanes = {name: Lane(rules.budget(self._settings)) for name in subscribers}
         self._events: dict[int, Event] = {}
         self._ended: dict[tuple[str, str], float | None] = {}
         self._seq = 0
@@ -91,7 +91,7 @@ class MemoryBroker:
         reply = delivery.failure or rules.attempt(self._subscribers[name], event)
         step = rules.next_step(delivery, reply, self._settings, self.now)
         if step is Step.RETRY:
-            lane.postpone(delivery, self.now + rules.longest_pause(delivery, self._settings))
+            lane.postpone(delivery, self.now + rules.pauses(delivery, self._settings)[1])
             return True
         if step is Step.DEAD:
             try:

@@ -3,6 +3,7 @@
 import heapq
 from collections import deque
 
+from conveyor.eventing.budget import Budget
 from conveyor.eventing.rules import Delivery
 
 
@@ -10,10 +11,12 @@ class Lane:
     """The owed deliveries of one station; not thread-safe.
 
     Memory grows with what is owed (about 200 bytes each), so that taking one never searches a
-    backlog. A delivery that waits for its next try holds up nothing, not even its own key.
+    backlog. A delivery that waits for its next try holds up nothing, not even its own key; it is
+    ready when it is due and the budget has a retry left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._by_key: dict[str, list[tuple[int, Delivery]]] = {}
         self._turns: deque[str] = deque()
         self._in_flight: set[str] = set()
@@ -27,21 +30,28 @@ class Lane:
 
     def take(self, now: float) -> Delivery | None:
         """Return the next delivery and mark its key as in flight; None where nothing is ready."""
-        while self._waiting and self._waiting[0][0] <= now:
+        while self._waiting and self._waiting[0][0] <= now and self._budget.spend(now):
             self._enqueue(heapq.heappop(self._waiting)[2])
         if not self._turns:
             return None
         key = self._turns.popleft()
         self._in_flight.add(key)
-        return heapq.heappop(self._by_key[key])[1]
+        delivery = heapq.heappop(self._by_key[key])[1]
+        if not delivery.is_retry:
+            self._budget.earn()
+        return delivery
 
     def pause(self, now: float) -> float | None:
-        """Return the seconds until the next waiting delivery is due, None where none waits."""
-        return max(self._waiting[0][0] - now, 0.0) if self._waiting else None
+        """Return the seconds until the next waiting delivery is ready, None where none waits."""
+        if not self._waiting:
+            return None
+        return max(self._waiting[0][0] - now, self._budget.wait(now))
 
     def end(self, delivery: Delivery) -> None:
         """Note that a taken delivery is done or dead."""
         self.owed -= 1
+        if delivery.tries > 1 and delivery.failure is None:
+            self._budget.give_back()
         self._land(delivery.key)
 
     def postpone(self, delivery: Delivery, due: float) -> None:

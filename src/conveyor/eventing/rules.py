@@ -12,6 +12,7 @@ from conveyor.codec import Reply, check_publishable, to_json
 from conveyor.domain.events import Event
 from conveyor.domain.routes import Trigger
 from conveyor.errors import InvalidEvent, Rejected, Unavailable
+from conveyor.eventing.budget import Budget
 from conveyor.settings import DeliverySettings
 
 HORIZON = timedelta(days=7)
@@ -24,6 +25,9 @@ DeadLetter = Callable[[Event, str, int, str], None]
 _OK, _LAST_OK = 200, 299
 _CONFLICT = 409
 _RETRIED = {404, 408, _CONFLICT, 429}
+_HEEDED = {429, 503}
+"""Statuses whose Retry-After counts."""
+
 _SERVER_ERRORS = 500
 _ERROR_DATA = 1024
 _LEASES = 2
@@ -45,8 +49,8 @@ class Delivery:
     """One event owed to one station, as the queue sees it; seq is its place in order of arrival.
 
     tries counts attempts in this process; attempts those that count towards giving up. asked is
-    when (in seconds of the queue's clock) the station first said that someone else is at it.
-    failure is why it was given up.
+    when (in seconds of the queue's clock) the station first said that someone else is at it. spared
+    is how many seconds the station asked to be left alone. failure is why it was given up.
     """
 
     seq: int
@@ -54,7 +58,13 @@ class Delivery:
     attempts: int = 0
     tries: int = 0
     asked: float | None = None
+    spared: float = 0.0
     failure: Reply | None = None
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it was tried before, by this process."""
+        return self.tries > 0
 
 
 def stations_of(event: Event, triggers: Iterable[Trigger]) -> tuple[str, ...]:
@@ -93,6 +103,9 @@ def next_step(delivery: Delivery, reply: Reply, settings: DeliverySettings, now:
     that is past, else a killed process would turn its own work into dead letters.
     """
     delivery.tries += 1
+    delivery.spared = 0.0
+    if reply.status in _HEEDED:
+        delivery.spared = min(reply.retry_after, settings.retry_after_max.total_seconds())
     if _OK <= reply.status <= _LAST_OK:
         return Step.DONE
     if delivery.failure is None and reply.status == _CONFLICT:
@@ -108,16 +121,24 @@ def next_step(delivery: Delivery, reply: Reply, settings: DeliverySettings, now:
     return Step.DEAD
 
 
-def longest_pause(delivery: Delivery, settings: DeliverySettings) -> float:
-    """Return the most seconds before the next try: doubled each time, up to the ceiling."""
+def pauses(delivery: Delivery, settings: DeliverySettings) -> tuple[float, float]:
+    """Return the least and the most seconds before the next try.
+
+    The span is doubled with each try, up to the ceiling, after what the station asked for.
+    """
     doublings = min(max(delivery.tries - 1, 0), 32)
     grown = settings.delay.total_seconds() * 2.0**doublings
-    return min(grown, settings.ceiling.total_seconds())
+    return delivery.spared, delivery.spared + min(grown, settings.ceiling.total_seconds())
 
 
-def jittered(longest: float) -> float:
+def jittered(least: float, most: float) -> float:
     """Return a pause with full jitter, so that what failed together is not tried again together."""
-    return _random.uniform(0.0, longest)
+    return _random.uniform(least, most)
+
+
+def budget(settings: DeliverySettings) -> Budget:
+    """Return one station's budget of retries."""
+    return Budget(share=settings.budget, least=settings.budget_least)
 
 
 def dead_letter_of(event: Event, station: str, reply: Reply) -> Event:

@@ -3,12 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conveyor.eventing.budget import Budget
 from conveyor.eventing.queue import Lane
 from conveyor.eventing.rules import Delivery
 
 
 def filled(*keys):
-    lane = Lane()
+    lane = Lane(Budget(share=0.1, least=100.0))
     for seq, key in enumerate(keys):
         lane.add(Delivery(seq=seq, key=key))
     return lane
@@ -59,7 +60,7 @@ def test_a_delivery_that_comes_due_while_its_key_is_in_flight_waits_for_it():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_whatever_happens_each_is_taken_until_it_ended_and_keys_are_exclusive(steps):
-    lane, added, ended, flying = Lane(), 0, set(), {}
+    lane, added, ended, flying = filled(), 0, set(), {}
     for now, (key, take) in enumerate(steps):
         if not take:
             lane.add(Delivery(seq=added, key=key))
