@@ -406,5 +406,11 @@ class Deliveries(Protocol):
         ...
 
     def dead(self) -> tuple[Mapping[str, Any], ...]:
-        """Return the dead letters, newest first: event, station, reason, code, attempts, at."""
+        """Return the dead letters, newest first: event, station, reason, code, attempts, at, again
+        (when it is tried again by itself, None for never; see domain.revival).
+        """
+        ...
+
+    def interrupted(self, now: datetime, *, limit: int = 1000) -> tuple[tuple[Event, str], ...]:
+        """Return dead deliveries (event, station) that are to be tried again by now, due first."""
         ...

@@ -257,7 +257,8 @@ def test_dead_letters_tell_everything_newest_first(deliveries, clock):
         deliveries.bury(uploaded(name), "version", reason=f"no {name}", code=422)
     newest, oldest = deliveries.dead()
     expected = {"event": uploaded("b"), "station": "version", "reason": "no b"}
-    assert dict(newest) == {**expected, "code": 422, "attempts": 1, "at": clock.now()}
+    told = {"code": 422, "attempts": 1, "at": clock.now(), "again": None}
+    assert dict(newest) == {**expected, **told}
     assert oldest["reason"] == "no a"
 
 
@@ -266,6 +267,33 @@ def test_a_revived_delivery_is_owed_again(deliveries, clock):
     assert deliveries.revive("wine") == (uploaded(),)
     assert owed(deliveries, clock) == [uploaded()]
     assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+
+
+def test_what_an_outage_interrupted_is_told_when_its_pause_is_over(deliveries, clock):
+    """A pause is as long as the event lived until it died, and a minute at least."""
+    lives = {"quick": 0, "slow": 10, "old": 24 * 60, "ancient": 24 * 60 + 1}
+    for name in lives:
+        deliveries.store(uploaded(name))
+    for name, minutes in lives.items():
+        clock.time = START + timedelta(minutes=minutes)
+        deliveries.bury(uploaded(name), "version", reason="no bucket", code=503)
+    again = {letter["event"].id: letter["again"] for letter in deliveries.dead()}
+    due = {"quick": 1, "slow": 20, "old": 48 * 60}
+    assert again == {n: START + timedelta(minutes=m) for n, m in due.items()} | {"ancient": None}
+    for name, minutes in due.items():
+        moment = START + timedelta(minutes=minutes)
+        before = deliveries.interrupted(moment - timedelta(microseconds=1))
+        assert (uploaded(name), "version") not in before
+        assert deliveries.interrupted(moment) == (*before, (uploaded(name), "version"))
+    assert len(deliveries.interrupted(START + timedelta(days=99), limit=2)) == 2
+
+
+@pytest.mark.parametrize(("code", "count"), [(0, 1), (429, 1), (504, 1), (500, 0), (422, 0)])
+def test_only_a_part_that_was_away_counts_as_an_outage(deliveries, clock, code, count):
+    deliveries.bury(uploaded(), "version", reason="x", code=code)
+    assert len(deliveries.interrupted(clock.now() + timedelta(hours=1))) == count
+    deliveries.revive("wine")
+    assert deliveries.interrupted(clock.now() + timedelta(hours=1)) == ()
 
 
 def test_only_the_named_station_is_revived(deliveries):

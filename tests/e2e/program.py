@@ -21,6 +21,7 @@ from typing import Any
 from conveyor.embedded.engine import Engine
 from conveyor.embedded.parts import Parts
 from conveyor.embedded.settings import EmbeddedSettings
+from conveyor.errors import Unavailable
 from conveyor.settings import DeliverySettings
 from conveyor.stations.largereads import LARGE
 
@@ -133,6 +134,23 @@ class ShiftedClock:
         return datetime.now(UTC) + timedelta(seconds=shift)
 
 
+class Flaky:
+    """A bucket that takes no copy while a file says so, and is itself in all else."""
+
+    def __init__(self, objects: Any, outage: Path) -> None:
+        self._objects, self._outage = objects, outage
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._objects, method)
+
+    def copy(self, ref: Any, key: str) -> None:
+        """Copy, unless there is an outage."""
+        if self._outage.exists():
+            message = "the bucket does not answer"
+            raise Unavailable(message)
+        self._objects.copy(ref, key)
+
+
 @dataclass(frozen=True)
 class Altered:
     """Counts training runs, and puts a part that dies at its point in the place of a sound one."""
@@ -148,6 +166,8 @@ class Altered:
         if self.serve_command:
             launcher = parts.services._launcher
             launcher._settings = replace(launcher._settings, command=self.serve_command)
+        flaky = Flaky(parts.bucket.objects, self.line.parent / "outage")
+        parts = replace(parts, bucket=replace(parts.bucket, objects=flaky))
         point = POINTS.get(self.crash)
         return self._with(parts, point) if point else parts
 

@@ -147,3 +147,22 @@ def test_sigterm_in_the_midst_of_a_training_leaves_no_process_and_the_next_engin
     up = start().up()
     up.event("rollout.promoted")
     assert line.tags == ["slope#stable#1", "slope@v1.0.0"]
+
+
+@pytest.mark.slow
+def test_an_outage_longer_than_all_retries_needs_no_person(line, start):
+    """What died of it goes on by itself after a pause, once."""
+    up = start(retries=2).up()
+    outage = line.folder.parent / "outage"
+    outage.touch()
+    line.points()
+    up.until(lambda: up.stats.get("dead") == 1, "a dead letter")
+    (letter,) = up.ask("GET", "/api/v1/dead-letters").json()["letters"]
+    assert (letter["station"], letter["code"], letter["attempts"]) == ("version", 503, 3)
+    assert letter["again"] > letter["at"]
+    outage.unlink()
+    line.shift_clock(minutes=3)
+    up.event("dataset.versioned")
+    up.event("rollout.promoted")
+    up.settled()
+    assert (up.stats["dead"], len(line.trainings)) == (0, 1)

@@ -32,6 +32,7 @@ from conveyor.ports import (
     Services,
 )
 from conveyor.stations.commands import ACTIONS
+from conveyor.stations.reconcile import revive
 
 _MAX_NAME = 200
 
@@ -220,7 +221,9 @@ class Desk:
     def reconcile(self) -> dict[str, Any]:
         """Look at bucket and repository now, and publish again what is owed."""
         self.look()
-        owed = self.deliveries.owed(before=self.door.clock.now())
+        now = self.door.clock.now()
+        revive(self.deliveries, now)
+        owed = self.deliveries.owed(before=now)
         return {"published": publish_all(owed, self.republish)}
 
     def upload(self, key: str, body: BinaryIO, size: int) -> dict[str, Any]:

@@ -141,7 +141,7 @@ ROUTES: tuple[Route[Desk], ...] = (
         name="dead-letters",
         summary="What was given up, newest first, with the reason.",
         handler=lambda desk, _asked: {"letters": desk.dead_letters()},
-        answer=listed("letters", "event", "station", "reason", "code", "attempts", "at"),
+        answer=listed("letters", "event", "station", "reason", "code", "attempts", "at", "again"),
     ),
     Route(
         method="POST",

@@ -121,4 +121,5 @@ def dead_letter(letter: Mapping[str, Any]) -> dict[str, Any]:
         "event": event(letter["event"]),
         **{name: letter[name] for name in ("station", "reason", "code", "attempts")},
         "at": moment(letter["at"]),
+        "again": moment(letter["again"]) if letter["again"] else None,
     }

@@ -16,7 +16,10 @@ Examples:
 )
 @with_engine
 def dead_letters(session: Session) -> None:
-    """List what was given up, the newest first, each with the reason."""
+    """List what was given up, the newest first, each with the reason.
+
+    What an outage interrupted is tried again by itself, at the time that "again" gives.
+    """
     found = session.client.dead_letters()
     if session.json:
         print_json(found)
@@ -31,13 +34,14 @@ def dead_letters(session: Session) -> None:
             each["event"]["story"],
             f"{each['code']} after {each['attempts']}",
             ago(each["at"]),
+            ago(each["again"]),
             each["reason"],
         )
         for each in found["letters"]
     )
-    columns = ("event", "station", "what", "status", "when", "reason")
+    columns = ("event", "station", "what", "status", "when", "again", "reason")
     console().print(table("", columns, rows))
-    say("mend the cause, then: conveyor replay EVENT", style="dim")
+    say("mend the cause, then: conveyor replay EVENT (or wait for the time in again)", style="dim")
 
 
 @click.command(

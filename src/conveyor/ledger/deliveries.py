@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from conveyor.domain import revival
 from conveyor.domain.events import Event
 from conveyor.errors import Busy, NotFound, Rejected
 from conveyor.ledger import records, schema, statements
@@ -132,9 +133,20 @@ class SqlDeliveries:
                 "code": row.code,
                 "attempts": row.attempts,
                 "at": schema.moment(row.at),
+                "again": _again(row),
             }
             for row in rows
         )
+
+    def interrupted(self, now: datetime, *, limit: int = 1000) -> tuple[tuple[Event, str], ...]:
+        """Return dead deliveries (event, station) that are to be tried again by now, due first."""
+        given = {"now": schema.micros(now), "most": limit}
+        rows = self._ledger.read(lambda c: c.execute(statements.INTERRUPTED, given).all())
+        return tuple((records.read(row), row.station) for row in rows)
+
+
+def _again(row: Any) -> datetime | None:
+    return revival.again(row.code, stored=schema.moment(row.stored), died=schema.moment(row.at))
 
 
 def _named(event: Event, station: str, now: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from conveyor.domain import revival
 from conveyor.domain.events import Event
 from conveyor.domain.evidence import Evidence, total
 from conveyor.domain.rollout import Decision, Rollout
@@ -161,11 +162,25 @@ class MemoryDeliveries:
                     "code": delivery.code,
                     "attempts": delivery.attempts,
                     "at": delivery.at,
+                    "again": _again(stored, delivery),
                 }
                 for stored, station, delivery in self._all()
                 if delivery.state == _DEAD
             ]
             return tuple(sorted(letters, key=lambda letter: letter["at"])[::-1])
+
+    def interrupted(self, now: datetime, *, limit: int = 1000) -> tuple[tuple[Event, str], ...]:
+        """Return dead deliveries (event, station) that are to be tried again by now, due first."""
+        with self._lock:
+            due = [
+                (again, stored.event, station)
+                for stored, station, delivery in self._all()
+                if delivery.state == _DEAD
+                and (again := _again(stored, delivery)) is not None
+                and again <= now
+            ]
+        due.sort(key=lambda one: one[0])
+        return tuple((event, station) for _, event, station in due[:limit])
 
     def _delivery(self, event: Event, station: str) -> _Delivery:
         self.store(event)
@@ -178,6 +193,10 @@ class MemoryDeliveries:
             for stored in self._stored.values()
             for station, delivery in stored.deliveries.items()
         ]
+
+
+def _again(stored: _Stored, delivery: _Delivery) -> datetime | None:
+    return revival.again(delivery.code, stored=stored.at, died=delivery.at)
 
 
 class MemoryRollouts:

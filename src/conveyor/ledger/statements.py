@@ -1,8 +1,16 @@
 """The SQL of deliveries, built once so that it is compiled once."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
+from conveyor.domain import revival
 from conveyor.ledger import records, schema
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
+
 
 _table = schema.delivery
 _seq = (
@@ -85,5 +93,22 @@ DEAD = (
     .join_from(_table, schema.event, _table.c.event == schema.event.c.seq)
     .where(schema.IS_DEAD)
     .order_by(_table.c.at.desc(), _table.c.event.desc(), _table.c.station)
+)
+_INTERRUPTED: tuple[sa.ColumnElement[int], ...] = tuple(
+    sa.literal_column(str(code)) for code in sorted(revival.INTERRUPTED)
+)
+_DUE = _table.c.at + _table.c.at - schema.event.c.stored
+INTERRUPTED = (
+    sa.select(*records.COLUMNS, _table.c.station)
+    .join_from(_table, schema.event, _table.c.event == schema.event.c.seq)
+    .where(
+        schema.IS_DEAD,
+        _table.c.code.in_(_INTERRUPTED),
+        _table.c.at - schema.event.c.stored <= _micros(revival.PATIENCE),
+        _table.c.at <= sa.bindparam("now") - _micros(revival.LEAST),
+        sa.bindparam("now") >= _DUE,
+    )
+    .order_by(_DUE, _table.c.event, _table.c.station)
+    .limit(sa.bindparam("most"))
 )
 SEEN = sa.select(schema.event.c.seq).where(schema.event.c.id == sa.bindparam("id")).limit(1)

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from conveyor.domain.events import Event
 from conveyor.domain.line import Line
 from conveyor.domain.traffic import Traffic
 from conveyor.domain.versions import Registry
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, NotFound
 from conveyor.ports import Arrivals, Deliveries, History, Lines, Notices, Rollouts, Services
 
 log = logging.getLogger(__name__)
@@ -24,18 +24,31 @@ def reconcile(  # noqa: PLR0913 -- each port is one thing that may have been mis
     outbox_after: timedelta,
     restore: Callable[[], None],
 ) -> tuple[Event, ...]:
-    """Answer with the arrivals that nobody told of; publish again what nobody finished in time.
+    """Answer with the arrivals that nobody told of; publish again what nobody finished in time, and
+    what an outage made a dead letter.
 
     republish hands an event to the broker even if the broker believes it was delivered.
     """
     now = event.time
     found = (*arrivals.uploads(now), *arrivals.pushes(now), *arrivals.ended_jobs(now))
     missed = tuple(arrival for arrival in found if not notices.seen(arrival.id))
+    revive(deliveries, now)
     for late in deliveries.owed(before=now - outbox_after):
         if late.key != event.key:
             republish(late)
     restore()
     return missed
+
+
+def revive(deliveries: Deliveries, now: datetime) -> None:
+    """Make owed again what died of an outage and is due by now."""
+    for event, station in deliveries.interrupted(now):
+        try:
+            deliveries.revive(event.id, station)
+        except NotFound:
+            # Somebody else was faster.
+            continue
+        log.info("%s tries event %s of type %s again", station, event.id, event.type)
 
 
 class Restorer:

@@ -21,6 +21,7 @@ def test_what_is_owed_is_read_in_order_from_the_index_of_what_is_open(ledger):
 
 def test_dead_letters_are_read_from_their_own_index(ledger):
     assert "delivery_dead" in plan(ledger, statements.DEAD)
+    assert "delivery_dead" in plan(ledger, statements.INTERRUPTED)
 
 
 def test_a_delivery_is_taken_by_its_key_alone(ledger):

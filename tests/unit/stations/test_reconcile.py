@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.line import Line, Model
@@ -90,6 +92,73 @@ def test_a_dead_letter_is_not_sent_on_by_itself():
     deadletter(upload("a"), station="version", code=422, reason="no", deliveries=deliveries)
     assert look(minute(timedelta(minutes=3)), deliveries) == []
     assert deliveries.dead()[0]["reason"] == "no"
+
+
+class Outage:
+    """An upload whose station finds the bucket away until a moment, a dead letter each time."""
+
+    def __init__(self, ends: timedelta, status: int = 503) -> None:
+        self.clock, self.ends, self.status = Clock(), ends, status
+        self.deliveries = MemoryDeliveries(self.clock)
+        self.tried: list[timedelta] = []
+        self.done: timedelta | None = None
+        self.deliver(upload("a"))
+
+    def deliver(self, event: Event) -> None:
+        now = self.clock.time - NOW
+        self.tried.append(now)
+        self.deliveries.store(event)
+        self.deliveries.begin(event, "version", lease=timedelta(minutes=2))
+        if now >= self.ends:
+            self.deliveries.finish(event, "version", ())
+            self.done = now
+            return
+        self.deliveries.fail(event, "version", "no bucket")
+        deadletter(
+            event,
+            station="version",
+            code=self.status,
+            reason="no bucket",
+            deliveries=self.deliveries,
+        )
+
+    def run(self, minutes: int) -> "Outage":
+        for number in range(1, minutes):
+            self.clock.time = NOW + timedelta(minutes=number)
+            reconcile(
+                minute(timedelta(minutes=number)),
+                arrivals=Bucket(),
+                notices=self.deliveries,
+                deliveries=self.deliveries,
+                republish=self.deliver,
+                outbox_after=timedelta(seconds=30),
+                restore=lambda: None,
+            )
+        return self
+
+
+@pytest.mark.parametrize("minutes", [3, 20, 300])
+def test_what_an_outage_interrupted_goes_on_by_itself_soon_after_it(minutes):
+    """At the latest when as much time has passed again as the outage took."""
+    lasted = timedelta(minutes=minutes)
+    outage = Outage(lasted).run(3 * minutes + 5)
+    assert outage.done is not None
+    assert outage.done <= 2 * lasted + timedelta(minutes=1)
+    assert outage.deliveries.dead() == ()
+
+
+def test_what_never_succeeds_is_not_tried_for_ever():
+    outage = Outage(timedelta(days=99)).run(4 * 24 * 60)
+    assert len(outage.tried) < 15
+    assert outage.tried[-1] < timedelta(days=2)
+    assert outage.deliveries.dead()[0]["again"] is None
+
+
+@pytest.mark.parametrize("status", [409, 422, 500, 502])
+def test_what_died_by_its_own_fault_stays_dead(status):
+    outage = Outage(timedelta(days=99), status).run(600)
+    assert len(outage.tried) == 1
+    assert outage.deliveries.dead()[0]["again"] is None
 
 
 class World:
