@@ -7,30 +7,23 @@ is the training command (the work phase of the train job). The goal: at most 1.5
 """
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from exampleline import engine, make_line
+
 from conveyor.cli.client import Client
 
-ROOT = Path(__file__).parent.parent
 FACTOR, ALLOWANCE = 1.5, 2.0
-LINE = (
-    *("conveyor.yaml", "dvc.yaml", "params.yaml", "models", "data", ".dvc", ".dvcignore"),
-    ".gitignore",
-)
 _POLL = 0.02
 _PATIENCE = 300.0
 _ENDS = ("release.created", "model.rejected", "dataset.rejected")
@@ -57,42 +50,6 @@ class Round:
     def ours(self) -> float:
         """From stored to answering, without the training command."""
         return sum(self.steps.values()) - self.training
-
-
-def make_line(folder: Path) -> None:
-    """Copy the example line, with a gate that every file passes: it is time that is measured."""
-    for name in LINE:
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    file = folder / "conveyor.yaml"
-    text = file.read_text().replace("at_least: 0.8, below_stable: 0.01", "below_stable: 1")
-    file.write_text(text)
-    for command in ("init -q -b main", "add -A", "commit -qm line"):
-        identity = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-        subprocess.run(["git", *identity, *command.split()], cwd=folder, check=True)
-
-
-@contextlib.contextmanager
-def engine(line: Path) -> Iterator[Client]:
-    """Run `conveyor up` on a line; what it logs goes to engine.log beside it."""
-    program = Path(sys.executable).with_name("conveyor")
-    command = [program, "up", "--port", "0", "--line", line]
-    with (line.parent / "engine.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield _client(line, process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
-def _client(line: Path, process: "subprocess.Popen[bytes]") -> Client:
-    address = line / ".conveyor/api.json"
-    while not address.exists():
-        if process.poll() is not None:
-            sys.exit((line.parent / "engine.log").read_text())
-        time.sleep(_POLL)
-    return Client(**json.loads(address.read_text()))
 
 
 def store(line: Path, text: str) -> float:
@@ -202,10 +159,10 @@ def main() -> int:
         line.mkdir()
         make_line(line)
         header, *rows = (line / "data/examples/better.csv").read_text().splitlines(keepends=True)
-        with engine(line) as client:
+        with engine(line) as up:
             # Another row is left out each time: other data, so other training and another model.
             files = [header + "".join(rows[:n] + rows[n + 1 :]) for n in range(given.rounds + 1)]
-            first, *rounds = [measure(line, client, text) for text in files]
+            first, *rounds = [measure(line, up.client, text) for text in files]
     if given.json:
         plain = [{**vars(each), "ours": each.ours} for each in rounds]
         print(json.dumps({"first": vars(first), "rounds": plain}))

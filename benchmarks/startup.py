@@ -8,41 +8,23 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from candidate import make_line
+from exampleline import engine, make_line
 
-PROGRAM = Path(sys.executable).with_name("conveyor")
 GOAL = 3.0
 _TOP = 12
-_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
-"""Where this is set, every start would compile our own modules anew: users' do not."""
-
-_GREETING = b" runs at http"
 
 
 def start(line: Path, environment: Mapping[str, str]) -> float:
     """Return the seconds until `conveyor up` says that it runs; then stop it."""
-    command = [PROGRAM, "up", "--port", "0", "--line", line]
-    given = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
-    began = time.monotonic()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**given, **environment}
-    ) as process:
-        said = process.stdout.readline() if process.stdout else b""
-        ready = time.monotonic() - began
-        process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
-    if _GREETING not in said:
-        sys.exit(f"it does not start: {(said + rest).decode()}")
-    return ready
+    with engine(line, environment) as up:
+        return up.seconds
 
 
 def imports() -> list[tuple[float, str]]:
