@@ -1,7 +1,7 @@
 import pytest
 
 from conveyor.errors import InvalidLine
-from conveyor.pipeline import Ingredients, parse_pipeline, run_key
+from conveyor.pipeline import parse_pipeline
 
 TWO = b"""\
 stages:
@@ -22,15 +22,6 @@ stages:
     deps: [data/other.csv]
     outs: [elsewhere]
 """
-
-
-def test_ancestors_come_in_the_order_they_run():
-    names = [stage.name for stage in parse_pipeline(TWO).ancestors("train")]
-    assert names == ["prepare", "train"]
-
-
-def test_outside_inputs_are_what_no_stage_makes():
-    assert parse_pipeline(TWO).outside("train") == ("data/wine.csv", "train.py")
 
 
 def test_a_stage_is_read_with_its_options():
@@ -96,49 +87,3 @@ def test_what_is_wrong_is_said_with_file_line_and_remedy(text, words):
     with pytest.raises(InvalidLine, match=r"dvc\.yaml") as error:
         parse_pipeline(text)
     assert words in str(error.value)
-
-
-def test_a_cycle_is_named():
-    text = b"stages:\n  a: {cmd: a, deps: [y], outs: [x]}\n  b: {cmd: b, deps: [x/file], outs: [y]}"
-    with pytest.raises(InvalidLine, match="in a circle: a -> b -> a"):
-        parse_pipeline(text)
-
-
-def test_a_stage_that_reads_its_own_output_is_a_cycle():
-    with pytest.raises(InvalidLine, match="s -> s"):
-        parse_pipeline(b"stages: {s: {cmd: a, deps: [x], outs: [x]}}")
-
-
-def test_an_unknown_stage_is_answered_with_the_known_ones():
-    with pytest.raises(InvalidLine, match=r"no stage 'trian'.*'prepare', 'train', 'unrelated'"):
-        parse_pipeline(TWO).ancestors("trian")
-
-
-def key(text=TWO, model="wine", stage="train", **changes) -> str:
-    given = {"inputs": {"a": "1"}, "params": {"p:d": "3"}, "environment": "e", **changes}
-    return run_key(model, parse_pipeline(text), stage, Ingredients(**given))
-
-
-def test_the_same_ingredients_are_the_same_run():
-    assert key() == key()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"inputs": {"a": "2"}},
-        {"inputs": {"b": "1"}},
-        {"params": {"p:d": "4"}},
-        {"environment": "f"},
-        {"forcing": "event"},
-        {"model": "beer"},
-        {"text": TWO.replace(b"python b.py", b"python c.py")},
-        {"stage": "prepare"},
-    ],
-)
-def test_each_ingredient_makes_another_run(changes):
-    assert key(**changes) != key()
-
-
-def test_an_unrelated_stage_changes_nothing():
-    assert key(TWO.replace(b"python other.py", b"python another.py")) == key()
