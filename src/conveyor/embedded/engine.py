@@ -19,18 +19,17 @@ from conveyor.domain.identity import digest
 from conveyor.domain.jobs import JobResult
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import InferenceObserved
+from conveyor.embedded.eyes import Eyes
 from conveyor.embedded.gate import Gate, by_path
 from conveyor.embedded.parts import Parts, Surroundings, open_parts
 from conveyor.embedded.repository import introduce, refuse_foreign_state
 from conveyor.embedded.settings import EmbeddedSettings
 from conveyor.embedded.state import TOKEN, StateFolder
-from conveyor.embedded.watch import Watcher
 from conveyor.embedded.wiring import Outlook, bind
 from conveyor.errors import ConveyorError, NotFound
 from conveyor.eventing.broker import Broker
 from conveyor.functions import Function, Station
 from conveyor.jobs.results import finished_event
-from conveyor.ledger.retention import forget
 from conveyor.ledger.trace import Trace
 from conveyor.linefile import LINE_FILE, parse_line
 from conveyor.ports import Clock
@@ -90,7 +89,7 @@ class Engine:
         self._router = Router(
             self.parts.services, self._counted, RouterSettings(flush=settings.flush)
         )
-        self._arrivals = self._open_eyes()
+        self._arrivals = self._lookout()
         self._restore = self._restorer()
         self._broker = self._open_broker()
         self._door = Door(
@@ -100,7 +99,13 @@ class Engine:
             notices=self.parts.deliveries,
             publish=self._broker.republish,
         )
-        self._watchers = self._eyes()
+        self._eyes = Eyes(
+            self.parts,
+            self._arrivals,
+            enter=self._door.enter,
+            clock=self._clock,
+            settings=settings,
+        )
 
     @property
     def url(self) -> str:
@@ -130,13 +135,11 @@ class Engine:
         for event in self.parts.deliveries.owed(before=self._clock.now()):
             self._broker.republish(event)
         self._restore_early()
-        for watcher in self._watchers.values():
-            watcher.start()
+        self._eyes.start()
 
     def stop(self) -> None:
         """Drain: what is in flight ends, the rest waits for the next start."""
-        for watcher in self._watchers.values():
-            watcher.stop()
+        self._eyes.stop()
         self._web.drain()
         self._router.faults.stop()
         self.parts.services.close()
@@ -151,7 +154,7 @@ class Engine:
         """The names by which requests may reach it, besides localhost and plain addresses."""
         return () if self.settings.host in LOOPBACK else (self.settings.host,)
 
-    def _open_eyes(self) -> Lookout:
+    def _lookout(self) -> Lookout:
         return Lookout(
             self.line.git.branch,
             history=self.parts.history,
@@ -211,31 +214,6 @@ class Engine:
         deliveries = self.parts.deliveries
         deadletter(event, station=station, code=code, reason=reason, deliveries=deliveries)
 
-    def _eyes(self) -> dict[str, Watcher]:
-        look, slow = self.settings.look, self.settings.slow_look
-        return {
-            "bucket": Watcher("bucket", self._look_at_bucket, look if self.bucket_folder else slow),
-            "repository": Watcher("repository", self._look_at_repository, slow),
-            "ledger": Watcher("ledger", self._tidy, timedelta(hours=1)),
-            "clock": Watcher("clock", self._look_at_clock, timedelta(seconds=1)),
-        }
-
-    def _look_at_bucket(self) -> None:
-        self._arrivals.settle_uploads(
-            self._clock.now(), self._door.enter, seen=self.parts.deliveries.seen
-        )
-
-    def _look_at_repository(self) -> None:
-        self._arrivals.settle_pushes(self._clock.now(), self._door.enter)
-
-    def _look_at_clock(self) -> None:
-        self._arrivals.settle_ticks(self._clock.now(), self._door.enter)
-
-    def _tidy(self) -> None:
-        gone = forget(self.parts.ledger, now=self._clock.now())
-        if gone:
-            log.info("%d old ticks and traffic summaries were forgotten", gone)
-
     def _job_ended(self, result: JobResult) -> None:
         self._door.enter(finished_event(result, self.line.name, self._clock.now()))
 
@@ -264,20 +242,12 @@ class Engine:
             tracer=Trace(parts.ledger),
             republish=self._broker.republish,
             read_log=parts.jobs.read_log,
-            look=self._look,
-            problems=self._problems,
+            look=self._eyes.look,
+            problems=self._eyes.complaints,
             waiting=self._arrivals.waiting,
             patience=self.settings.patience,
         )
         return create_api(desk, token=self.token, hosts=self._hosts)
-
-    def _look(self) -> None:
-        """Look at everything outside now."""
-        for watcher in self._watchers.values():
-            watcher.poke()
-
-    def _problems(self) -> list[str]:
-        return [watcher.complaint for watcher in self._watchers.values() if watcher.complaint]
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The engine's own eyes: looks at bucket, repository and clock, and sends on what it sees."""
+"""One look that is repeated in a thread of its own until the engine ends."""
 
 import logging
 import threading
