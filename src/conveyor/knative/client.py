@@ -59,9 +59,14 @@ class KubernetesCluster:
         written: Json = self._connection.json(ask)
         return written
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    def delete(self, kind: Kind, namespace: str, name: str, *, version: str = "") -> None:
         """See Cluster.delete."""
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            **({"preconditions": {"resourceVersion": version}} if version else {}),
+        }
         with suppress(NotFound):
             path = kind.path(namespace, name)
             self._connection.json(Ask(method="DELETE", path=path, body=options))

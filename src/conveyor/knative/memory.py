@@ -78,12 +78,15 @@ class MemoryCluster:
             found = self._unchanged(place, patch)
             return self._written("MODIFIED", place, _merged(found, patch))
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    def delete(self, kind: Kind, namespace: str, name: str, *, version: str = "") -> None:
         """See Cluster.delete."""
         place = (kind.plural, namespace, name)
         with self._lock:
             if place in self._objects:
-                self._note("DELETED", place, self._objects.pop(place))
+                self._unchanged(place, {"metadata": {"resourceVersion": version or None}})
+                gone = self._objects.pop(place)
+                self._note("DELETED", place, gone)
+                self._react(self, "DELETED", copy.deepcopy(gone))
 
     def watch(
         self, kind: Kind, namespace: str, selection: Selection, *, since: str, seconds: float

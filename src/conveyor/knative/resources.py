@@ -97,8 +97,10 @@ class Cluster(Protocol):
         """
         ...
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Delete an object and, in the background, what it owns; absent is success."""
+    def delete(self, kind: Kind, namespace: str, name: str, *, version: str = "") -> None:
+        """Delete an object and, in the background, what it owns; absent is success. Raises Conflict
+        where a resourceVersion is given that is no longer the newest.
+        """
         ...
 
     def watch(

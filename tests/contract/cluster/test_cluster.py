@@ -50,6 +50,16 @@ def test_of_two_writers_who_read_the_same_the_second_conflicts(cluster, namespac
     assert cluster.get(CONFIG_MAP, namespace, "one")["data"] == {"a": "2"}
 
 
+def test_a_deletion_may_insist_on_a_version(cluster, namespace):
+    read = cluster.create(CONFIG_MAP, namespace, settings("one"))
+    newest = cluster.patch(CONFIG_MAP, namespace, "one", {"data": {"a": "2"}})
+    with pytest.raises(Conflict):
+        cluster.delete(CONFIG_MAP, namespace, "one", version=read["metadata"]["resourceVersion"])
+    cluster.delete(CONFIG_MAP, namespace, "one", version=newest["metadata"]["resourceVersion"])
+    with pytest.raises(NotFound):
+        cluster.get(CONFIG_MAP, namespace, "one")
+
+
 def test_a_patch_adds_and_removes_and_may_insist_on_a_version(cluster, namespace):
     read = cluster.create(CONFIG_MAP, namespace, settings("one"))
     cluster.patch(CONFIG_MAP, namespace, "one", {"data": {"a": None, "b": "2"}})

@@ -1,0 +1,152 @@
+"""The model services of a cluster: a Knative Service per model, revisions pinned, compare-and-set.
+
+A release is a revision that never changes; its traffic is changed by reading the Service, deciding
+on what was read, and writing it with its resourceVersion. Two writers at once are safe, and what
+someone else changed is seen, never written over.
+"""
+
+from collections.abc import Callable
+
+from conveyor.domain.line import Line, Serve
+from conveyor.domain.traffic import Traffic
+from conveyor.domain.versions import Release
+from conveyor.errors import Busy, Conflict, NotFound, Rejected, Unavailable
+from conveyor.knative import names
+from conveyor.knative import traffic as mapping
+from conveyor.knative.asking import Asking
+from conveyor.knative.manifest import template
+from conveyor.knative.resources import REVISION, SERVICE, Cluster, Json, Selection
+from conveyor.knative.settings import ServicesSettings
+from conveyor.knative.starting import ATTEMPTS, Starting
+from conveyor.knative.traffic import Target
+
+Decide = Callable[[Json], tuple[Target, ...] | None]
+"""Given the Service as it is, its new targets; none at all delete it, None changes nothing."""
+
+
+class KnativeServices:
+    """Implements ports.Services."""
+
+    def __init__(self, cluster: Cluster, settings: ServicesSettings) -> None:
+        self._cluster, self._settings = cluster, settings
+        self._asking = Asking(cluster, settings)
+        self._starting = Starting(cluster, settings, self._asking)
+
+    def ensure(self, release: Release, line: Line) -> None:
+        """See ports.Services. The release's URL is made when its revision has proved itself, so
+        that nothing holds up anyone's traffic; other settings move it to a new revision.
+
+        Raises Unavailable while it may start yet.
+        """
+        declared = line.models.get(release.model)
+        self._place(release.model, release.digest, declared.serve if declared else Serve())
+
+    def infer(self, model: str, release: str, request: bytes) -> bytes:
+        """See ports.Services."""
+        try:
+            return self._asking.infer(model, release, request)
+        except (Rejected, Unavailable) as error:
+            found = self._starting.find(model)
+            if found is None or release not in self._places(found):
+                raise NotFound(
+                    f"{model} has no release {release[:16]!r} here; ensure it first"
+                ) from error
+            raise
+
+    def traffic(self, model: str) -> Traffic:
+        """See ports.Services; shares that someone else made are among it."""
+        found = self._starting.find(model)
+        return Traffic() if found is None else self._read(found)
+
+    def apply(self, model: str, traffic: Traffic, *, expected: Traffic) -> None:
+        """See ports.Services. What was not ensured is started first, as `serve` has it by itself.
+
+        A model that is to have no traffic and no other release loses its Service.
+        """
+        found = self._starting.find(model)
+        if not _moves(model, self._read(found) if found else Traffic(), traffic, expected):
+            return
+        placed = self._places(found) if found else {}
+        for release in traffic.as_dict().keys() - placed.keys():
+            self._place(model, release, Serve())
+
+        def decide(service: Json) -> tuple[Target, ...] | None:
+            now = self._read(service)
+            if not _moves(model, now, traffic, expected):
+                return None
+            return mapping.write(traffic, mapping.dropped(now, traffic, self._places(service)))
+
+        self._change(model, decide)
+
+    def _place(self, model: str, release: str, serve: Serve) -> None:
+        wanted = template(self._settings, model, release, serve)
+        revision = str(wanted["metadata"]["name"])
+        self._starting.start(model, wanted)
+
+        def decide(service: Json) -> tuple[Target, ...] | None:
+            before = self._places(service).get(release, "")
+            if before == revision:
+                return None
+            return mapping.place(mapping.targets(service), release, revision, before)
+
+        self._change(model, decide)
+
+    def _change(self, model: str, decide: Decide) -> None:
+        """Write what decide makes of the Service; raises Busy when it changes at each attempt."""
+        for _ in range(ATTEMPTS):
+            found = self._starting.find(model)
+            if found is None:
+                raise Conflict(f"the service of {model} was deleted meanwhile; look again")
+            targets = decide(found)
+            if targets is None:
+                return
+            try:
+                self._write(found, targets)
+            except Conflict:
+                continue  # Changed since it was read, be it only its status: decide again.
+            self._starting.await_routes(model)
+            return
+        raise Busy(f"the service of {model} changes each time it is written to")
+
+    def _write(self, found: Json, targets: tuple[Target, ...]) -> None:
+        metadata = found["metadata"]
+        if not targets:
+            self._cluster.delete(
+                SERVICE,
+                self._settings.namespace,
+                metadata["name"],
+                version=metadata["resourceVersion"],
+            )
+            return
+        spec = {**found["spec"], "traffic": [each.to_json() for each in targets]}
+        self._cluster.replace(SERVICE, self._settings.namespace, {**found, "spec": spec})
+
+    def _read(self, found: Json) -> Traffic:
+        return mapping.read(mapping.targets(found), self._releases(found))
+
+    def _places(self, found: Json) -> dict[str, str]:
+        return mapping.places(mapping.targets(found), self._releases(found))
+
+    def _releases(self, found: Json) -> dict[str, str]:
+        """Return revision -> release digest of a Service's revisions."""
+        owner = f"serving.knative.dev/service={found['metadata']['name']}"
+        listed = self._cluster.list(REVISION, self._settings.namespace, Selection(labels=owner))
+        stated = {
+            str(item["metadata"]["name"]): (item["metadata"].get("annotations") or {}).get(
+                names.RELEASE
+            )
+            for item in listed.items
+        }
+        return {revision: str(release) for revision, release in stated.items() if release}
+
+
+def _moves(model: str, now: Traffic, wanted: Traffic, expected: Traffic) -> bool:
+    """Whether there is something to do; raises Conflict when traffic is not what was expected."""
+    if now.as_dict() == wanted.as_dict():
+        return False
+    if now.as_dict() != expected.as_dict():
+        raise Conflict(
+            f"the traffic of {model} is {now.as_dict()}, expected {expected.as_dict()}: "
+            "someone else moved it; read it again"
+        )
+    return True
