@@ -8,6 +8,7 @@ from conveyor.arrivals import Lookout
 from conveyor.cluster.delivery import Delivery
 from conveyor.cluster.late import late
 from conveyor.data.git import GitHistory, GitSettings
+from conveyor.data.gitaccess import access
 from conveyor.data.lines import GitLines
 from conveyor.data.s3 import S3Objects
 from conveyor.domain.events import Event
@@ -30,11 +31,12 @@ class Parts(Delivery):
     @late
     def history(self) -> GitHistory:
         """The line's repository."""
+        settings = self.settings
         return GitHistory(
-            self.settings.remote,
-            self.settings.cache / "git",
-            environment=self.settings.environment,
-            settings=GitSettings(base=self.settings.branch),
+            settings.remote,
+            settings.cache / "git",
+            environment=access(settings.remote, settings.environment, settings.cache / "access"),
+            settings=GitSettings(base=settings.branch),
         )
 
     @late

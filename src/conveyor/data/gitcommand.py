@@ -21,6 +21,13 @@ ENGINE = "CONVEYOR_PUSH"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
+_SAYS_NOTHING = (
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
+"""What git says after every failure of ssh, which has said why."""
+
 _PASSED = (
     "PATH",
     "HOME",
@@ -28,6 +35,9 @@ _PASSED = (
     "SSH_AUTH_SOCK",
     "GIT_SSH_COMMAND",
     "GIT_ASKPASS",
+    "CONVEYOR_GIT_HOST",
+    "CONVEYOR_GIT_USERNAME",
+    "CONVEYOR_GIT_PASSWORD",
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "HTTPS_PROXY",
@@ -80,7 +90,8 @@ class Answer:
     def reason(self) -> str:
         """The last words of the error, without git's hints."""
         lines = [line for line in self.error.splitlines() if line and not line.startswith("hint:")]
-        return "; ".join(lines[-3:]) or f"git ended with {self.code}"
+        telling = [line for line in lines if line not in _SAYS_NOTHING]
+        return "; ".join((telling or lines)[-3:]) or f"git ended with {self.code}"
 
 
 @dataclass(frozen=True, kw_only=True)

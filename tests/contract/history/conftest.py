@@ -1,5 +1,6 @@
 """One history per adapter, with a person who works on it."""
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from servers.git_http import GitServer, git_server
 
 from conveyor.data.git import GitHistory
+from conveyor.data.gitaccess import access
 from conveyor.data.memory_history import MemoryHistory
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.payloads import ScheduleFired
 from conveyor.ports import History
+
+__all__ = ["git_server"]
 
 
 class Person(Protocol):
@@ -81,10 +86,23 @@ def git_place(folder: Path) -> Place:
     return Place(GitHistory(str(remote), folder / "cache"), GitPerson(clone))
 
 
-@pytest.fixture(params=["memory", "git"])
+def served_place(server: GitServer, folder: Path) -> Place:
+    """Return a history over a server that asks for a password."""
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "-q", server.repository, clone], check=True)
+    given = {"PATH": os.environ["PATH"], "CONVEYOR_GIT_PASSWORD": server.password}
+    environment = access(server.url, given, folder / "access")
+    return Place(
+        GitHistory(server.url, folder / "cache", environment=environment), GitPerson(clone)
+    )
+
+
+@pytest.fixture(params=["memory", "git", "git-http"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "git":
         return git_place(tmp_path)
+    if request.param == "git-http":
+        return served_place(request.getfixturevalue("git_server"), tmp_path)
     memory = MemoryHistory()
     return Place(memory, memory)
 

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from servers.git_http import git_server
+from servers.git_ssh import git_ssh
 
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.payloads import ScheduleFired
+
+__all__ = ["git_server", "git_ssh"]
 
 
 @dataclass
