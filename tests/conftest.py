@@ -6,6 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something about the machine, nothing about the code.
+settings.register_profile("line", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("line")
 
 HOW = (
     "--cluster needs a cluster: set KUBECONFIG (with CONVEYOR_TEST_INGRESS, "

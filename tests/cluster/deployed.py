@@ -1,5 +1,6 @@
 """A line deployed to the cluster as a user would deploy it, and what a test asks of it."""
 
+import base64
 import json
 import os
 import sys
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from machine import Machine, run
+from servers.git_http import GitServer
 
 from conveyor.cli.client import Client
 from conveyor.cli.demo.stage import Address, copy_line, run_git
 from conveyor.domain.objects import RESERVED
 from conveyor.errors import ConveyorError
-from servers.git_http import GitServer
 
 T = TypeVar("T")
 PATIENCE = 240.0
@@ -38,6 +40,7 @@ class Deployed:
     remote: str = "origin"
     token: str = ""
     client: Client = field(init=False)
+    _deploy: tuple[str, dict[str, str]] = field(init=False)
 
     def connect(self, token: str) -> None:
         """Speak to the line's API from now on."""
@@ -81,7 +84,65 @@ class Deployed:
     @property
     def s3(self) -> Any:
         """A user's client of the object store."""
-        return boto3.client("s3", endpoint_url=self.machine.environment["CONVEYOR_TEST_S3_ENDPOINT"])
+        return boto3.client(
+            "s3", endpoint_url=self.machine.environment["CONVEYOR_TEST_S3_ENDPOINT"]
+        )
+
+    def deploy(self, tag: str, credentials: Mapping[str, str]) -> None:
+        """Put the line onto the cluster, and speak to its API from now on."""
+        self._deploy = (tag, dict(credentials))
+        self.deploy_again()
+        secret = ("get", "secret", "line-keys", "-n", self.namespace, "-o", "json")
+        stored = json.loads(self.machine.kubectl(*secret))["data"]["CONVEYOR_TOKEN"]
+        self.connect(base64.b64decode(stored).decode())
+
+    def deploy_again(self) -> str:
+        """Type the command of the deployment."""
+        tag, credentials = self._deploy
+        return self.conveyor(
+            "deploy",
+            *("--namespace", self.namespace, "--tag", tag),
+            *("--git-remote", f"http://{self.machine.host}:{self.git.port}/line.git"),
+            *("--s3-endpoint", "http://minio.conveyor.test:9000"),
+            *("--set", "CONVEYOR_OUTBOX_AFTER=20", "--set", "CONVEYOR_PATIENCE=20"),
+            **credentials,
+        )
+
+    def destroy(self) -> str:
+        """Take the line away again, its namespaces too."""
+        return self.conveyor("destroy", "--namespace", self.namespace, "--all", "--yes")
+
+    def versions(self) -> dict[str, str]:
+        """Return the generation of each of the line's services."""
+        listed = json.loads(self.machine.kubectl("get", "ksvc", "-n", self.namespace, "-o", "json"))
+        return {
+            item["metadata"]["name"]: str(item["metadata"]["generation"])
+            for item in listed["items"]
+        }
+
+    def hear_of_uploads(self, target: str) -> None:
+        """Have MinIO tell the line of what lands in the bucket."""
+        self.machine.tool(
+            "minio",
+            **{
+                f"MINIO_NOTIFY_WEBHOOK_ENABLE_{target}": "on",
+                f"MINIO_NOTIFY_WEBHOOK_ENDPOINT_{target}": (
+                    f"http://{self.host('receive')}/api/v1/notices/s3"
+                ),
+                f"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_{target}": f"Bearer {self.token}",
+            },
+        )
+        wanted = {"QueueArn": f"arn:minio:sqs::{target}:webhook", "Events": ["s3:ObjectCreated:*"]}
+        self.until(lambda: self._configured(wanted), "MinIO's notification target", 60)
+
+    def _configured(self, wanted: Mapping[str, Any]) -> bool:
+        try:
+            self.s3.put_bucket_notification_configuration(
+                Bucket=self.bucket, NotificationConfiguration={"QueueConfigurations": [wanted]}
+            )
+        except (BotoCoreError, ClientError):
+            return False
+        return True
 
     def conveyor(self, *arguments: str, seconds: int = 900, **variables: str) -> str:
         """Type a command of ours in the user's clone."""
@@ -132,8 +193,8 @@ class Deployed:
         """Return what the line tells of itself, for a test that failed."""
         told = []
         try:
-            for event in self.client.events(-1, limit=60)["events"]:
-                told.append(f"{event['seq']} {event['story']}")
+            newest = self.client.events(-1, limit=60)["events"]
+            told += [f"{event['seq']} {event['story']}" for event in newest]
             told.append(json.dumps(self.client.status(), indent=1)[-3000:])
             told += [str(each) for each in self.client.dead_letters()["letters"][:5]]
         except ConveyorError as error:

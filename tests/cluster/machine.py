@@ -76,7 +76,7 @@ def run(
     given: str | None = None,
     seconds: int = 1200,
 ) -> str:
-    """Run a program, in the checkout if not said otherwise; raises AssertionError with the end of what it said."""
+    """Run a program, in the checkout if not said otherwise; a failure is told in its words."""
     done = subprocess.run(
         command,
         cwd=folder,

@@ -1,0 +1,94 @@
+"""One line on the cluster, deployed once, whose story the tests of this folder tell in order."""
+
+import io
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from deployed import Deployed, user_clone, variables
+from machine import CHECKOUT, Machine, open_machine, run
+from rich.console import Console
+from servers.git_http import GitServer
+
+from conveyor.cli.demo.stage import Stage
+
+NAMESPACE = "acts"
+BUCKET = "acts"
+TARGET = "LINE"
+"""The name of MinIO's webhook target."""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Everything here needs the cluster."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return open_machine(os.environ)
+
+
+@pytest.fixture(scope="session")
+def tag(machine) -> str:
+    """Images of this checkout, known to the cluster."""
+    if given := os.environ.get("CONVEYOR_TEST_TAG"):
+        return given
+    printed = run(
+        str(CHECKOUT / "scripts/images"), "--requirements", "models/wine/requirements.txt"
+    )
+    built = printed.split()[-1]
+    families = ("line", "serve", "convert", "train")
+    machine.tool("load", *(f"dev.local/conveyor-{family}:{built}" for family in families))
+    return built
+
+
+@pytest.fixture(scope="session")
+def git(machine, tmp_path_factory) -> Iterator[GitServer]:
+    """The user's Git server, as pods reach it."""
+    server = GitServer(tmp_path_factory.mktemp("git"), host=machine.listen)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def ledger(machine) -> str:
+    """A database of its own."""
+    url = machine.environment["CONVEYOR_TEST_POSTGRES"]
+    name = f"acts_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    base, _, _ = url.rpartition("/")
+    return f"{base}/{name}"
+
+
+@pytest.fixture(scope="session")
+def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
+    """The example line, deployed by the command that users type, told of uploads by MinIO."""
+    folder = tmp_path_factory.mktemp("user")
+    made = Deployed(
+        machine=machine,
+        namespace=NAMESPACE,
+        bucket=BUCKET,
+        clone=user_clone(folder, git, BUCKET),
+        git=git,
+    )
+    made.s3.create_bucket(Bucket=BUCKET)
+    made.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    made.deploy(tag, variables(machine, git, ledger))
+    made.hear_of_uploads(TARGET)
+    yield made
+    if not os.environ.get("CONVEYOR_TEST_KEEP"):
+        made.destroy()
+
+
+@pytest.fixture
+def stage(line) -> Stage:
+    """The demo's stage, on the cluster."""
+    return Stage(line.clone, Console(file=sys.stderr or io.StringIO(), width=120), line)

@@ -1,0 +1,16 @@
+"""The six acts of the demo on a cluster: MinIO tells of uploads, a Git server takes pushes."""
+
+import pytest
+
+from conveyor.cli.demo.acts import ACTS
+
+
+@pytest.mark.parametrize("title", ACTS)
+def test_the_act_is_played_on_the_cluster(stage, title):
+    ACTS[title](stage)
+
+
+def test_a_second_deployment_changes_nothing(line):
+    before = line.versions()
+    line.deploy_again()
+    assert line.versions() == before
