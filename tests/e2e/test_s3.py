@@ -244,8 +244,12 @@ def test_what_was_uploaded_while_the_engine_was_down_is_found_at_its_start(line,
     assert not up.of("notice.received", origin="s3")
 
 
+def status(up) -> dict:
+    return up.ask("GET", "/api/v1/status").json()
+
+
 def problems(up) -> str:
-    return " ".join(up.ask("GET", "/api/v1/status").json()["problems"])
+    return " ".join(status(up)["problems"])
 
 
 @pytest.mark.slow
@@ -265,3 +269,27 @@ def test_an_outage_of_the_bucket_in_the_midst_of_a_training_loses_nothing(line, 
     assert up.infer(3.0).json()["outputs"][0]["data"] == [7.0]
     assert (up.stats["dead"], len(line.trainings)) == (0, 1)
     wait_until(lambda: not problems(up), "a board without problems")
+
+
+@pytest.mark.slow
+def test_an_outage_of_the_bucket_in_the_midst_of_a_large_read_loses_nothing(line, start, s3, port):
+    """The read begins again when the bucket is back; status tells how far it is."""
+    up = start(port=port, large=2**20).up()
+    size = 256 * 2**20
+    s3.client.upload_fileobj(io.BytesIO(bytes(size)), BUCKET, "photos/a.tiff", Config=PARTS)
+    s3.put("photos/_SUCCESS", b"")
+    up.event("dataset.uploaded", dataset="photos")
+    wait_until(lambda: any(b"reading" in log.read_bytes() for log in logs(line)), "the read")
+    (photos,) = (row for row in status(up)["data"] if row["name"] == "photos")
+    assert " of 268 MB (" in photos["waits"]
+    s3.kill()
+    wait_until(
+        lambda: "waits: s3://" in up.log or "cannot be stored yet" in up.log, "word of the outage"
+    )
+    s3.start()
+    assert up.event("dataset.versioned", dataset="photos")["data"]["size"] == size
+    assert up.settled().stats["dead"] == 0
+
+
+def logs(line) -> list[Path]:
+    return list(line.state.glob("jobs/*/log"))
