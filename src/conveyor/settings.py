@@ -43,6 +43,7 @@ class S3Settings:
     region: str | None = None
     access_key: str | None = None
     secret_key: str | None = None
+    token: str | None = None
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], *, bucket: str) -> Self:
@@ -54,6 +55,7 @@ class S3Settings:
             region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"),
             access_key=environment.get("AWS_ACCESS_KEY_ID"),
             secret_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            token=environment.get("AWS_SESSION_TOKEN"),
         )
 
 

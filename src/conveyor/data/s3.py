@@ -199,6 +199,7 @@ def connect(settings: S3Settings) -> Any:
         region_name=settings.region or ("us-east-1" if settings.endpoint else None),
         aws_access_key_id=settings.access_key,
         aws_secret_access_key=settings.secret_key,
+        aws_session_token=settings.token,
         config=Config(
             connect_timeout=5,
             read_timeout=60,

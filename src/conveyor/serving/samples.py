@@ -15,7 +15,11 @@ MAX_SAMPLES = 200
 
 MAX_SAMPLE_BYTES = 64 * 1024
 
-_SLOT = re.compile(r"[0-9]{4}\.json")
+SLOT = re.compile(r"[0-9]{4}\.json")
+"""Names of the files of a sampler."""
+
+OPEN_DATA = ("public", "internal")
+"""Sensitivities whose requests may be kept for replay; anything else counts as personal."""
 
 
 class Sampler:
@@ -33,7 +37,7 @@ class Sampler:
         kept = [
             (path.lstat().st_mtime_ns, path.name)
             for path in self._folder.glob("*.json")
-            if _SLOT.fullmatch(path.name)
+            if SLOT.fullmatch(path.name)
         ]
         return int(max(kept)[1].removesuffix(".json")) + 1 if kept else 0
 
@@ -75,14 +79,14 @@ class FolderRequests:
             if folder.resolve() != folder:
                 return ()
             stored = [(path.lstat().st_mtime_ns, path) for path in folder.glob("*.json")]
-            newest = (_read(path) for _, path in sorted(stored, reverse=True))
+            newest = (read_sample(path) for _, path in sorted(stored, reverse=True))
             found = (request for request in newest if request is not None)
             return tuple(itertools.islice(found, limit))
         except OSError as error:
             raise Unavailable(f"the requests of {release[:16]} cannot be read: {error}") from error
 
 
-def _read(path: Path) -> bytes | None:
+def read_sample(path: Path) -> bytes | None:
     """Return a sample, None for what no sampler writes: links, pipes, large files."""
     if not stat.S_ISREG(path.lstat().st_mode):
         return None

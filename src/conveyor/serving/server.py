@@ -22,7 +22,7 @@ from conveyor.serving.app import App
 from conveyor.serving.endpoint import Endpoint, Runs
 from conveyor.serving.memory_limit import limit_memory
 from conveyor.serving.proof import prove
-from conveyor.serving.samples import Sampler
+from conveyor.serving.samples import OPEN_DATA, Sampler
 from conveyor.serving.session import OnnxSession
 from conveyor.serving.settings import ServingSettings
 from conveyor.serving.sink import HttpSink
@@ -30,11 +30,11 @@ from conveyor.serving.telemetry import Flusher, Recorder, Send, Source, Windows
 
 logger = logging.getLogger(__name__)
 
-OPEN_DATA = ("public", "internal")
-"""Sensitivities whose requests may be kept for replay; anything else counts as personal."""
-
 DRAIN = 20.0
 """Seconds that requests in progress get after SIGTERM."""
+
+LAST_WORDS = 10.0
+"""Seconds in which a last summary that could not be sent is tried again."""
 
 Load = Callable[[Path, Manifest, ServingSettings], Runs]
 """Makes the session of a model file; raises Rejected when it cannot be served."""
@@ -64,10 +64,15 @@ def serve(
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT (or the parent's end), then finish what is begun.
 
-    Prints {"port": n} once it listens. Raises Rejected when the model cannot be served.
+    Prints {"port": n} once it listens and {"ready": true} once it answers. Raises Rejected when the
+    model cannot be served.
     """
-    stop = _stop_signals(watch_parent=settings.watch_parent)
+    stop = _stop_signals()
     bound = _bind(listen)
+    if settings.await_bundle:
+        _await_bundle()
+    if settings.watch_parent:
+        _watch_parent(stop)
     manifest = open_bundle(listen.bundle)
     observer = Observer(manifest, settings, keyring)
     endpoint = Endpoint(manifest, manifest.digest, observer.recorder, observer.sampler)
@@ -77,11 +82,12 @@ def serve(
     session = load(listen.bundle / MODEL, manifest, settings)
     prove(manifest, session)
     endpoint.open(session)
+    _say(ready=True)
     observer.flusher.start()
     stop.wait()
     endpoint.drain()
     _finish(app)
-    if not observer.flusher.stop():
+    if not observer.flusher.stop(within=LAST_WORDS):
         logger.error("the last traffic summary could not be sent and is lost")
 
 
@@ -114,7 +120,10 @@ def _sampler(manifest: Manifest, settings: ServingSettings) -> Sampler | None:
 
 
 def _sender(settings: ServingSettings, keyring: Keyring) -> Send:
-    return HttpSink(settings.sink, keyring, line=settings.line) if settings.sink else _discard
+    if not settings.sink:
+        return _discard
+    timeout = settings.sink_timeout.total_seconds()
+    return HttpSink(settings.sink, keyring, line=settings.line, timeout=timeout)
 
 
 def _discard(window: InferenceObserved) -> None:
@@ -122,24 +131,37 @@ def _discard(window: InferenceObserved) -> None:
     del window
 
 
-def _stop_signals(*, watch_parent: bool) -> threading.Event:
-    """Return what is set when the process is to stop.
-
-    A parent that was killed closes our standard input: without this its children would stay behind.
-    """
+def _stop_signals() -> threading.Event:
+    """Return what is set when the process is to stop."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if watch_parent:
-
-        def watch() -> None:
-            # Not sys.stdin: its lock, held here for ever, would abort the interpreter's end.
-            while os.read(0, 4096):
-                pass
-            stop.set()
-
-        threading.Thread(target=watch, name="parent", daemon=True).start()
     return stop
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    """Stop when standard input ends: a parent that was killed must not leave its children behind.
+
+    Not by sys.stdin: its lock, held here for ever, would abort the interpreter's end.
+    """
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        stop.set()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _await_bundle() -> None:
+    """Wait for the line that says that the bundle is there: it is fetched while we import."""
+    if not os.read(0, 1):
+        raise Unavailable("the bundle never came: whoever was to fetch it is gone")
+
+
+def _say(**news: object) -> None:
+    sys.stdout.write(json.dumps(news) + "\n")
+    sys.stdout.flush()
 
 
 def _bind(listen: Listen) -> socket.socket:
@@ -152,8 +174,7 @@ def _bind(listen: Listen) -> socket.socket:
     except OSError as error:
         bound.close()
         raise Unavailable(f"cannot listen on {listen.host}:{listen.port}: {error}") from error
-    sys.stdout.write(json.dumps({"port": bound.getsockname()[1]}) + "\n")
-    sys.stdout.flush()
+    _say(port=bound.getsockname()[1])
     return bound
 
 

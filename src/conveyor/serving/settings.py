@@ -19,7 +19,9 @@ class ServingSettings:
 
     cpu: threads of one run; memory: bytes that model and requests may take, 0 for no limit; limit:
     time for one run; workers: requests answered at a time; sink "": nothing is sent; samples: the
-    folder for sampled requests, None keeps none; watch_parent: stop when standard input ends.
+    folder for sampled requests, None keeps none; watch_parent: stop when standard input ends;
+    await_bundle: standard input says by a line when the bundle is there; sink_timeout: time that
+    the sink may take for one event.
     """
 
     line: str = ""
@@ -33,6 +35,8 @@ class ServingSettings:
     samples: Path | None = None
     max_body: int = MAX_BODY
     watch_parent: bool = False
+    await_bundle: bool = False
+    sink_timeout: timedelta = timedelta(seconds=5)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
@@ -50,6 +54,8 @@ class ServingSettings:
             samples=Path(samples) if samples else None,
             max_body=whole(environment, "CONVEYOR_MAX_BODY", MAX_BODY, least=1),
             watch_parent=environment.get("CONVEYOR_WATCH_PARENT", "") == "1",
+            await_bundle=environment.get("CONVEYOR_AWAIT_BUNDLE", "") == "1",
+            sink_timeout=seconds(environment, "CONVEYOR_SINK_TIMEOUT", 5.0),
         )
 
 

@@ -12,7 +12,7 @@ from conveyor.domain.payloads import InferenceObserved
 from conveyor.errors import Rejected, Unavailable
 
 TIMEOUT = 5.0
-"""Seconds that the sink may take for one event."""
+"""Seconds that the sink may take for one event, unless said otherwise."""
 
 RETRIED = frozenset({404, 408, 409, 429})
 """Statuses below 500 that Knative's brokers ask to try again."""
@@ -21,8 +21,9 @@ RETRIED = frozenset({404, 408, 409, 429})
 class HttpSink:
     """Posts `inference.observed` to a URL (K_SINK), signed with the key of the role "serve"."""
 
-    def __init__(self, url: str, keyring: Keyring, *, line: str) -> None:
+    def __init__(self, url: str, keyring: Keyring, *, line: str, timeout: float = TIMEOUT) -> None:
         self._url, self._keyring, self._line = urlsplit(url), keyring, line
+        self._timeout = timeout
         if self._url.scheme not in {"http", "https"} or not self._url.hostname:
             raise Rejected(f"K_SINK must be an http or https URL, got {url!r:.200}")
 
@@ -39,7 +40,7 @@ class HttpSink:
         )
         headers, body = encode(self._keyring.sign(event, SERVE))
         try:
-            status, reason = _post(self._url, headers, body)
+            status, reason = _post(self._url, headers, body, self._timeout)
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"the sink {self._url.netloc} did not answer: {error}") from error
         if status in RETRIED or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -48,10 +49,12 @@ class HttpSink:
             raise Rejected(f"the sink {self._url.netloc} refused a window: {status} {reason}")
 
 
-def _post(url: SplitResult, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+def _post(
+    url: SplitResult, headers: Mapping[str, str], body: bytes, timeout: float
+) -> tuple[int, str]:
     secure = url.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
+    connection = kind(url.hostname or "", url.port, timeout=timeout)
     try:
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.request("POST", path, body=body, headers=dict(headers))

@@ -3,6 +3,7 @@
 import bisect
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -149,14 +150,19 @@ class Flusher:
             self._wake.clear()
             self._flush()
 
-    def stop(self, *, attempts: int = 5, pause: float = 0.5) -> bool:
-        """End the thread and flush what is left (pause in seconds); False when that failed."""
+    def stop(self, *, attempts: int = 5, pause: float = 0.5, within: float = 60.0) -> bool:
+        """End the thread and flush what is left; False when that failed.
+
+        Tried anew after a pause, but not once `within` is over (both in seconds).
+        """
         self._stopped = True
         self._wake.set()
         self._thread.join()
-        rest = threading.Event()
+        rest, end = threading.Event(), time.monotonic() + within
         for attempt in range(attempts):
             if self._flush():
                 return True
+            if time.monotonic() > end:
+                break
             rest.wait(pause * (attempt + 1 < attempts))
         return False
