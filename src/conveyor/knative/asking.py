@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from conveyor.domain.events import Json as Document
-from conveyor.errors import NotFound, Rejected, Unavailable
+from conveyor.errors import Rejected, Unavailable
 from conveyor.knative import names
 from conveyor.knative.resources import SERVICE, Cluster, Json
 from conveyor.knative.settings import ServicesSettings
@@ -94,7 +94,7 @@ class Asking:
         for url in _urls(found):
             if urlsplit(url).hostname and str(urlsplit(url).hostname).startswith(f"{own}."):
                 return self._settings.ingress, urlsplit(url).netloc
-        raise NotFound(f"{model} has no release {release[:16]!r} here; ensure it first")
+        raise Unavailable(f"release {release[:16]} of {model} has no URL yet")
 
 
 def _urls(service: Json) -> list[str]:

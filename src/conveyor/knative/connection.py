@@ -109,13 +109,11 @@ class Connection:
 
     def _send(self, ask: Ask) -> RESTResponse:
         query = f"?{urlencode(ask.query)}" if ask.query else ""
-        # The package writes plain JSON itself and takes other kinds ready-made.
-        ready = ask.body is None or ask.content == JSON
         answer: RESTResponse = self._rest.request(
             ask.method,
             f"{self._configuration.host}{ask.path}{query}",
             headers={**self._proof(), "Content-Type": ask.content, "User-Agent": USER_AGENT},
-            body=ask.body if ready else json.dumps(ask.body),
+            body=ask.body,
             _request_timeout=(CONNECT, ask.quiet or self._timeout),
         )
         return answer

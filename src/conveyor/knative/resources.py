@@ -13,19 +13,24 @@ Json: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """A namespaced kind: its API version (`batch/v1`), plural (in URLs) and name (in manifests)."""
+    """A kind: its API version (`batch/v1`), plural (in URLs) and name (in manifests)."""
 
     api: str
     plural: str
     name: str
 
     def path(self, namespace: str, name: str = "", part: str = "") -> str:
-        """Return the URL's path of one object or of all; part is a subresource such as `log`."""
+        """Return the URL's path of one object or of all; part is a subresource such as `log`.
+
+        namespace "" is for kinds that have none, and for a list of all namespaces.
+        """
         root = "apis" if "/" in self.api else "api"
-        parts = (root, self.api, "namespaces", namespace, self.plural, name, part)
+        within = ("namespaces", namespace) if namespace else ()
+        parts = (root, self.api, *within, self.plural, name, part)
         return "/" + "/".join(each for each in parts if each)
 
 
+NAMESPACE = Kind("v1", "namespaces", "Namespace")
 SERVICE = Kind("serving.knative.dev/v1", "services", "Service")
 REVISION = Kind("serving.knative.dev/v1", "revisions", "Revision")
 JOB = Kind("batch/v1", "jobs", "Job")
@@ -34,6 +39,7 @@ EVENT = Kind("v1", "events", "Event")
 QUOTA = Kind("v1", "resourcequotas", "ResourceQuota")
 CONFIG_MAP = Kind("v1", "configmaps", "ConfigMap")
 SECRET = Kind("v1", "secrets", "Secret")
+ACCOUNT = Kind("v1", "serviceaccounts", "ServiceAccount")
 
 
 @dataclass(frozen=True)

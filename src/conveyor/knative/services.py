@@ -90,6 +90,7 @@ class KnativeServices:
             return mapping.place(mapping.targets(service), release, revision, before)
 
         self._change(model, decide)
+        self._starting.await_routes(model)
 
     def _change(self, model: str, decide: Decide) -> None:
         """Write what decide makes of the Service; raises Busy when it changes at each attempt."""

@@ -6,8 +6,9 @@ import secrets
 import pytest
 
 from conveyor.knative.client import KubernetesCluster
-from conveyor.knative.connection import Ask, ClusterSettings
+from conveyor.knative.connection import ClusterSettings
 from conveyor.knative.memory import MemoryCluster
+from conveyor.knative.resources import NAMESPACE
 
 
 @pytest.fixture(params=["memory", pytest.param("kubernetes", marks=pytest.mark.cluster)])
@@ -27,7 +28,6 @@ def namespace(cluster):
         yield "here"
         return
     name = f"client-{secrets.token_hex(4)}"
-    spaces = "/api/v1/namespaces"
-    cluster._connection.json(Ask(method="POST", path=spaces, body={"metadata": {"name": name}}))
+    cluster.create(NAMESPACE, "", {"metadata": {"name": name}})
     yield name
-    cluster._connection.json(Ask(method="DELETE", path=f"{spaces}/{name}"))
+    cluster.delete(NAMESPACE, "", name)

@@ -1,13 +1,13 @@
 """What the stations and the router may expect of the services, on every engine."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from conveyor.domain.line import Line
 from conveyor.domain.traffic import Traffic
 from conveyor.errors import Conflict, NotFound, Rejected
-from conveyor.serving.upstreams import Call
 
 LINE = Line(name="shop")
 NONE = Traffic()
@@ -29,7 +29,7 @@ def test_an_ensured_release_answers_without_having_traffic(services, first):
 def test_ensuring_again_changes_nothing(services, first):
     services.ensure(first, LINE)
     services.ensure(first, LINE)
-    assert services.releases() == {first.digest: "wine"}
+    assert services.infer("wine", first.digest, REQUEST)
 
 
 def test_a_release_that_cannot_start_is_rejected(services, broken):
@@ -50,7 +50,6 @@ def test_traffic_moves_from_what_was_expected(services, first, second):
     split = Traffic(((first.digest, 75), (second.digest, 25)))
     services.apply("wine", split, expected=only(first))
     assert services.traffic("wine") == split
-    assert services.table() == {"wine": split}
 
 
 def test_applying_what_is_there_is_success_whatever_was_expected(services, first, second):
@@ -72,30 +71,41 @@ def test_a_release_that_drops_out_loses_its_place_until_it_is_ensured_again(
     services.ensure(first, LINE)
     services.apply("wine", only(first), expected=NONE)
     services.apply("wine", only(second), expected=only(first))
-    assert services.releases() == {second.digest: "wine"}
+    with pytest.raises(NotFound):
+        services.infer("wine", first.digest, REQUEST)
     services.ensure(first, LINE)
     assert services.infer("wine", first.digest, REQUEST)
 
 
-def test_models_do_not_touch_each_others_traffic(services, first, second):
+def test_models_do_not_touch_each_others_traffic(services, first, other):
     services.apply("wine", only(first), expected=NONE)
-    services.apply("beer", only(second), expected=NONE)
-    assert services.table() == {"wine": only(first), "beer": only(second)}
+    services.apply("beer", only(other), expected=NONE)
+    assert services.traffic("wine") == only(first)
+    assert services.traffic("beer") == only(other)
 
 
-def test_the_router_holds_the_release_that_the_table_names_for_a_point(services, first, second):
+def test_without_traffic_nothing_serves_any_more(services, first):
     services.ensure(first, LINE)
-    split = Traffic(((first.digest, 75), (second.digest, 25)))
-    services.apply("wine", split, expected=NONE)
-    for point, release in ((0.0, first), (0.74, first), (0.76, second)):
-        with services.hold("wine", point) as upstream:
-            assert upstream.release == release.digest
-    with services.hold_release(first.digest) as upstream:
-        assert upstream.send(Call(method="GET", path="/v2")).status == 200
+    services.apply("wine", only(first), expected=NONE)
+    services.apply("wine", NONE, expected=only(first))
+    assert services.traffic("wine") == NONE
+    with pytest.raises(NotFound):
+        services.infer("wine", first.digest, REQUEST)
 
 
-def test_nothing_can_be_held_where_nothing_serves(services, first):
-    with pytest.raises(NotFound), services.hold("wine", 0.5):
-        pass
-    with pytest.raises(NotFound), services.hold_release(first.digest):
-        pass
+def test_of_two_who_move_the_same_traffic_one_wins(services, first, second):
+    services.ensure(first, LINE)
+    services.ensure(second, LINE)
+    services.apply("wine", only(first), expected=NONE)
+    splits = [Traffic(((first.digest, 100 - n), (second.digest, n))) for n in (10, 20)]
+
+    def move(split):
+        try:
+            services.apply("wine", split, expected=only(first))
+        except Conflict:
+            return None
+        return split
+
+    with ThreadPoolExecutor(2) as pool:
+        winners = [each for each in pool.map(move, splits) if each]
+    assert winners == [services.traffic("wine")]
