@@ -86,10 +86,19 @@ def _download(store: Store, key: str, path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """Where sampled requests of a release lie: `folder`, written by the model's process."""
+    """Where sampled requests of a release lie: `folder`, written by the model's process.
+
+    offset turns their names, so that instances that live shortly do not all keep the same few.
+    """
 
     release: str
     folder: Path
+    offset: int = 0
+
+    def key(self, name: str) -> str:
+        """Return the key in the bucket for a file of the folder."""
+        slot = (int(name.partition(".")[0]) + self.offset) % MAX_SAMPLES
+        return f"{requests_folder(self.release)}{slot:04}.json"
 
 
 class Uploads:
@@ -110,7 +119,7 @@ class Uploads:
             for path in self._fresh()[: ROUND if self._sent < MAX_SAMPLES else LATER]:
                 body = read_sample(path)
                 if body is not None:
-                    self._store.write(requests_folder(self._box.release) + path.name, body)
+                    self._store.write(self._box.key(path.name), body)
                     sent += 1
         except (ConveyorError, OSError) as error:
             logger.warning("sampled requests are not stored: %s", error)

@@ -117,7 +117,8 @@ def _serve(settings: PodSettings, environment: Mapping[str, str]) -> int:
         child.stop(signal.SIGKILL)
         raise
     child.let_load()
-    box = courier.Box(release=settings.release, folder=settings.samples)
+    offset = int.from_bytes(os.urandom(2), "big")
+    box = courier.Box(release=settings.release, folder=settings.samples, offset=offset)
     uploads = _Rounds(courier.Uploads(store, box, manifest), settings)
     status = child.wait()
     uploads.finish()

@@ -126,6 +126,13 @@ def test_a_name_that_comes_round_again_is_uploaded_again(store, public, box):
     assert uploaded(store) == {"_conveyor/requests/r/0000.json": b"two"}
 
 
+def test_instances_that_live_shortly_do_not_keep_the_same_slots(store, public, box):
+    (box.folder / "0000.json").write_bytes(b"one")
+    Uploads(store, replace(box, offset=199), public)()
+    Uploads(store, replace(box, offset=401), public)()
+    assert [key[-9:] for key in uploaded(store)] == ["0199.json", "0001.json"]
+
+
 def test_nothing_of_personal_data_leaves_the_pod(store, manifest, box):
     (box.folder / "0000.json").write_bytes(b"one")
     assert Uploads(store, box, manifest)() == 0
