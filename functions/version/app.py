@@ -3,6 +3,7 @@
 from functools import partial
 
 from conveyor.cluster.function import serve
+from conveyor.cluster.parts import Parts
 from conveyor.data.datasets import BucketDatasets
 from conveyor.stations.version import version
 
@@ -10,4 +11,5 @@ if __name__ == "__main__":
     serve(
         "version",
         lambda parts: partial(version, **parts.common, datasets=BucketDatasets(parts.objects)),
+        Parts,
     )

@@ -1,5 +1,6 @@
 """What is outside a line, seen by looking: its bucket, its repository, its clock, its jobs."""
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ Accept = Callable[[Event], object]
 
 HEAD_CURSOR = "head"
 TICK_CURSOR = "tick/"
+WAITING_CURSOR = "waiting"
 
 
 class SystemClock:
@@ -62,11 +64,13 @@ class Lookout:
         self._looking = threading.Lock()
         self._settle = settle
         self._seen: bucket.Seen = {}
-        self._waiting: tuple[str, ...] = ()
 
     def waiting(self) -> tuple[str, ...]:
-        """Return which uploads the last look found incomplete, each with what it waits for."""
-        return self._waiting
+        """Return which uploads the last look found incomplete, each with what it waits for.
+
+        On a cluster one process looks and another one is asked.
+        """
+        return tuple(json.loads(self._journal.cursor(WAITING_CURSOR) or "[]"))
 
     def line(self) -> tuple[str, Line] | None:
         """Return the branch's head and the line there, None before the first push."""
@@ -96,8 +100,9 @@ class Lookout:
                 settle=self._settle,
             )
             self._seen = found.seen
-            self._waiting = found.waiting
             self._note(found.ignored, now)
+            if found.waiting != self.waiting():
+                self._journal.set_cursor(WAITING_CURSOR, json.dumps(found.waiting))
         return found.events
 
     def _upload(self, key: str, at: tuple[str, Line], now: datetime) -> tuple[Event, ...]:

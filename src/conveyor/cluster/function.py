@@ -2,26 +2,27 @@
 
 import threading
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from conveyor.cluster.parts import Parts
 from conveyor.cluster.server import Site, start
+from conveyor.cluster.settings import FunctionSettings
 from conveyor.domain.events import Event
 from conveyor.errors import ConveyorError
 from conveyor.functions import Function, Reply, Station, http_app
 
 _NOT_OPEN = 503
 
-Bind = Callable[[Parts], Station]
-"""Gives a station its ports."""
+P = TypeVar("P", bound=Parts)
 
 
-class LateFunction:
+class LateFunction(Generic[P]):
     """Opens its parts with its first event, or before; what fails is tried with the next.
 
     Nothing is wrong with an event whose function cannot be opened, whatever the reason: 503.
     """
 
-    def __init__(self, name: str, bind: Bind, parts: Parts) -> None:
+    def __init__(self, name: str, bind: Callable[[P], Station], parts: P) -> None:
         self.name = name
         self._bind = bind
         self._parts = parts
@@ -58,11 +59,16 @@ class LateFunction:
         )
 
 
-def serve(name: str, bind: Bind) -> None:
-    """Run a station until SIGTERM: what `python functions/<station>/app.py` does."""
+def serve(
+    name: str, bind: Callable[[P], Station], open_parts: Callable[[FunctionSettings], P]
+) -> None:
+    """Run a station until SIGTERM: what `python functions/<station>/app.py` does.
 
-    def compose(parts: Parts) -> Site:
+    bind gives the station its ports, which are opened late.
+    """
+
+    def compose(parts: P) -> Site:
         function = LateFunction(name, bind, parts)
         return Site(http_app(function), warm=function.open)
 
-    start(Parts, compose)
+    start(open_parts, compose)

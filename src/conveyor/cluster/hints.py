@@ -6,9 +6,9 @@ from typing import Any
 
 KEY = "conveyor.dev/key"
 KIND = "conveyor.dev/kind"
-"""Labels of a Job: the run's key and kind."""
+"""Annotations of a Job: the run's key and kind."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _ENDED = frozenset({"Complete", "Failed"})
 
 
@@ -16,8 +16,8 @@ def job_told(body: bytes) -> tuple[str, str] | None:
     """Return kind and key of the run whose Job has ended, None for anything else."""
     try:
         told = json.loads(body)
-        labels = told["metadata"]["labels"]
-        kind, key = labels[KIND], labels[KEY]
+        notes = told["metadata"]["annotations"]
+        kind, key = notes[KIND], notes[KEY]
         ended = any(_is_end(each) for each in told["status"]["conditions"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from conveyor.api.doors import Door
 from conveyor.arrivals import Lookout
 from conveyor.cluster.delivery import Delivery
 from conveyor.cluster.late import late
@@ -16,8 +17,7 @@ from conveyor.domain.jobs import JobResult
 from conveyor.ledger.evidence import SqlEvidence
 from conveyor.ledger.rollouts import SqlRollouts
 from conveyor.ledger.runs import NotedJobs
-from conveyor.ports import Jobs, Services
-from conveyor.stations.reconcile import Restorer
+from conveyor.ports import Jobs
 
 
 class Parts(Delivery):
@@ -75,12 +75,19 @@ class Parts(Delivery):
         """Return the jobs for one event: who asked for a run is noted, for the trace."""
         return NotedJobs(jobs, journal=self.journal, event=event)
 
-    def restorer(self, services: Services) -> Restorer:
-        """Return what makes the services what Git says they are."""
-        return Restorer(
-            history=self.history,
-            lines=self.lines,
-            services=services,
-            rollouts=self.rollouts,
-            branch=self.settings.branch,
+    @late
+    def door(self) -> Door:
+        """Where notices go in: stored before they are acknowledged, published afterwards."""
+        return Door(
+            line=self.settings.line,
+            keyring=self.keyring,
+            clock=self.clock,
+            notices=self.deliveries,
+            publish=self.republish,
         )
+
+    def look(self) -> None:
+        """Take in what was uploaded and pushed."""
+        now, lookout = self.clock.now(), self.lookout()
+        lookout.settle_uploads(now, self.door.enter, seen=self.deliveries.seen)
+        lookout.settle_pushes(now, self.door.enter)

@@ -11,11 +11,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import Flask, Response, request
 
 from conveyor.api.app import open_routes
-from conveyor.api.doors import Door
 from conveyor.api.doorways import DOORWAYS
 from conveyor.cluster.function import LateFunction
 from conveyor.cluster.hints import job_told
-from conveyor.cluster.late import late
 from conveyor.cluster.parts import Parts
 from conveyor.cluster.server import Site, start
 from conveyor.cluster.settings import FunctionSettings
@@ -44,17 +42,6 @@ class Reception(Parts):
         super().__init__(settings)
         self._looking = threading.Lock()
         self._looked = -PAUSE
-
-    @late
-    def door(self) -> Door:
-        """Where notices go in: stored before they are acknowledged, published afterwards."""
-        return Door(
-            line=self.settings.line,
-            keyring=self.keyring,
-            clock=self.clock,
-            notices=self.deliveries,
-            publish=self.republish,
-        )
 
     def line(self) -> Line:
         """See Porch.line."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from conveyor.errors import Rejected
-from conveyor.settings import DeliverySettings, S3Settings, seconds
+from conveyor.settings import DeliverySettings, S3Settings, seconds, size
+from conveyor.stations.largereads import LARGE
 
 LEASE = 120.0
 """Seconds for which a station holds a delivery: less than the broker goes on trying (205 s)."""
@@ -31,8 +32,8 @@ class FunctionSettings:
     remote and branch are where the line is read; ledger is a database's URL and broker the URL of a
     broker's ingress; cache is a folder for what can be made again; flush is how often a model tells
     of its traffic; patience is how long a model must have had no request before stored ones are
-    replayed; token opens the doors for outside notices and commands. environment is all that was
-    given, for the adapters that read more of it.
+    replayed; large is from how many bytes on an upload is read in a job; token opens the doors for
+    outside notices and commands. environment is all that was given, for adapters that read more.
     """
 
     line: str
@@ -46,13 +47,14 @@ class FunctionSettings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     flush: timedelta = timedelta(seconds=10)
     patience: timedelta = timedelta(minutes=2)
+    large: int = LARGE
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
         """Read PORT, AWS_* and CONVEYOR_LINE, _GIT_REMOTE, _GIT_BRANCH, _BUCKET, _S3_ENDPOINT,
-        _BROKER, _LEDGER, _KEY_LINE, _CACHE, and in seconds _OUTBOX_AFTER, _LEASE, _FLUSH and
-        _PATIENCE. Raises Rejected naming what is missing or wrong.
+        _BROKER, _LEDGER, _KEY_LINE, _CACHE, _LARGE (bytes), and in seconds _OUTBOX_AFTER, _LEASE,
+        _FLUSH and _PATIENCE. Raises Rejected naming what is missing or wrong.
         """
         if missing := [name for name in _NEEDED if not environment.get(name)]:
             msg = f"{', '.join(missing)} must be set: see the ConfigMap and Secrets of the line"
@@ -72,6 +74,7 @@ class FunctionSettings:
             ),
             flush=seconds(environment, "CONVEYOR_FLUSH", 10),
             patience=seconds(environment, "CONVEYOR_PATIENCE", 120),
+            large=size(environment, "CONVEYOR_LARGE", LARGE),
             environment=dict(environment),
         )
 
