@@ -24,6 +24,7 @@ COMMANDS = {
     "dead-letters": ("conveyor.cli.letters:dead_letters", "List what was given up, and why."),
     "replay": ("conveyor.cli.letters:replay", "Deliver a dead letter again."),
     "reconcile": ("conveyor.cli.letters:reconcile", "Look now at what may have been missed."),
+    "deploy": ("conveyor.cli.deploy:deploy", "Bring a line onto a cluster, or change it there."),
     "completion": ("conveyor.cli.completion:completion", "Print a shell's completion script."),
     "demo": ("conveyor.cli.demo:demo", "Run the line on real data in front of your eyes."),
 }

@@ -1,1 +1,1 @@
-"""Puts a line onto a cluster and takes it away again: `conveyor deploy`, `doctor`, `destroy`."""
+"""What brings a line onto a cluster, looks whether it can be there, and takes it away again."""
