@@ -34,14 +34,17 @@ class TimedOut(Unavailable):
 class Client:
     """An engine's API at a URL. Each method returns the JSON that the route answers.
 
-    Raises NotReachable where nothing answers, and the error that the engine names otherwise.
+    host is the name to ask for where the URL is a gateway's, which serves many. Raises NotReachable
+    where nothing answers, and the error that the engine names otherwise.
     """
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, token: str = "", *, host: str = "") -> None:
         if urlsplit(url).scheme not in {"http", "https"}:
             raise Rejected(f"{url!r} is no address of an engine: use http://HOST:PORT")
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if host:
+            self._headers["Host"] = host
         self._pool = urllib3.PoolManager(retries=False, maxsize=4)
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ COMMANDS = {
     "replay": ("conveyor.cli.letters:replay", "Deliver a dead letter again."),
     "reconcile": ("conveyor.cli.letters:reconcile", "Look now at what may have been missed."),
     "deploy": ("conveyor.cli.deploy:deploy", "Bring a line onto a cluster, or change it there."),
+    "destroy": ("conveyor.cli.destroy:destroy", "Take a line off a cluster."),
+    "doctor": ("conveyor.cli.doctor:doctor", "Look what a cluster lacks for a line."),
     "completion": ("conveyor.cli.completion:completion", "Print a shell's completion script."),
     "demo": ("conveyor.cli.demo:demo", "Run the line on real data in front of your eyes."),
 }

@@ -42,18 +42,26 @@ class Session:
 def with_engine(
     command: Callable[..., R], *, advice: Callable[[], str] = lambda: ""
 ) -> Callable[..., R]:
-    """Give a command its Session first, and the options --url, --token and --json.
+    """Give a command its Session first, and the options --url, --token, --host and --json.
 
     advice says what else may be done where no engine answers.
     """
 
     @click.option("--url", envvar="CONVEYOR_URL", help="The engine's address.")
     @click.option("--token", envvar="CONVEYOR_TOKEN", help="The engine's token.")
+    @click.option("--host", envvar="CONVEYOR_HOST", help="Its name, where --url is a gateway's.")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
     @functools.wraps(command)
-    def wrapped(*args: Any, url: str | None, token: str | None, as_json: bool, **kwargs: Any) -> R:
+    def wrapped(
+        *args: Any,
+        url: str | None,
+        token: str | None,
+        host: str | None,
+        as_json: bool,
+        **kwargs: Any,
+    ) -> R:
         try:
-            session = Session(client=connect(url, token), json=as_json)
+            session = Session(client=connect(url, token, host=host), json=as_json)
             with closing(session.client):
                 return command(session, *args, **kwargs)
         except NotReachable as error:
@@ -62,15 +70,19 @@ def with_engine(
     return wrapped
 
 
-def connect(url: str | None, token: str | None, *, start: Path | None = None) -> Client:
+def connect(
+    url: str | None, token: str | None, *, host: str | None = None, start: Path | None = None
+) -> Client:
     """Return a client of the engine that is named, or of the line around the folder.
 
     Raises NotReachable where no engine runs there.
     """
     if url and token:
-        return Client(url, token)
+        return Client(url, token, host=host or "")
     found = _wait_for_address(start or Path.cwd())
-    return Client(url or found["url"], token or found["token"])
+    # The name that was told belongs to the address that was told with it.
+    told = "" if url else found["host"]
+    return Client(url or found["url"], token or found["token"], host=host or told)
 
 
 def line_folder(start: Path, wanted: str = "conveyor.yaml") -> Path | None:
@@ -117,6 +129,10 @@ def _address(start: Path) -> dict[str, str]:
     file = folder / STATE / ADDRESS
     try:
         told = json.loads(file.read_text())
-        return {"url": str(told["url"]), "token": str(told["token"])}
+        return {
+            "url": str(told["url"]),
+            "token": str(told["token"]),
+            "host": str(told.get("host", "")),
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Rejected(f"{file} cannot be used ({error}): start the engine again") from error

@@ -115,7 +115,7 @@ def _credential(
 
 
 def _own(given: Values, role: str, there: Values, shared_before: Values) -> Values:
-    """Return a role's own key; none where it has none, and is to share the line's, a new one too."""
+    """Return a role's own key; none where it has none: it shares the line's then, a new one too."""
     found = _credential(given, f"CONVEYOR_{role}_", _S3, there)
     return {} if found == shared_before else found
 

@@ -38,8 +38,13 @@ def complete(  # noqa: PLR0913  (keyword-only)
     """
     if own:
         return {**given, **(images(registry, tag, given) if registry or tag else {})}
-    settings = {**_declared(folder), **_deployed(objects, namespaces), **given}
+    settings = {**known(objects, namespaces, folder), **given}
     return {**settings, **images(registry, tag, settings)}
+
+
+def known(objects: Objects, namespaces: Namespaces, folder: Path | None) -> dict[str, str]:
+    """Return the settings of the line in the cluster, and beneath them conveyor.yaml's."""
+    return {**_declared(folder), **_deployed(objects, namespaces)}
 
 
 def _deployed(objects: Objects, namespaces: Namespaces) -> dict[str, str]:
