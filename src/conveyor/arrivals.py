@@ -11,9 +11,9 @@ from conveyor.domain.line import Line
 from conveyor.domain.routes import MINUTE
 from conveyor.errors import NotFound
 from conveyor.eventing.sources import bucket, clock, git
-from conveyor.jobs.results import finished_event
 from conveyor.ledger.journal import Journal
 from conveyor.ports import History, Lines, Objects
+from conveyor.runs import finished_event
 
 Accept = Callable[[Event], object]
 """Stores an event durably for its consumers and hands it on."""

@@ -22,7 +22,7 @@ from conveyor.domain.line import Line
 from conveyor.domain.payloads import job_id
 from conveyor.errors import ConveyorError
 from conveyor.functions import http_app, status_of
-from conveyor.jobs.results import finished_event, read_result
+from conveyor.runs import finished_event, read_result
 from conveyor.stations.receive import receive
 from conveyor.web import SizeGate
 

@@ -121,10 +121,14 @@ class JobResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningJob:
-    """A job that has not ended. since is RFC 3339; phase: waiting, fetch, work or store."""
+    """A job that has not ended. since is RFC 3339; phase: waiting, fetch, work or store.
+
+    reason is what it waits for, "" where that needs no word.
+    """
 
     kind: str
     key: str
     owner: str
     phase: str
     since: str
+    reason: str = ""

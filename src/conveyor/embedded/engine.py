@@ -29,10 +29,10 @@ from conveyor.embedded.wiring import Outlook, bind
 from conveyor.errors import ConveyorError, NotFound
 from conveyor.eventing.broker import Broker
 from conveyor.functions import Function, Station
-from conveyor.jobs.results import finished_event
 from conveyor.ledger.trace import Trace
 from conveyor.linefile import LINE_FILE, parse_line
 from conveyor.ports import Clock
+from conveyor.runs import finished_event
 from conveyor.serving.router import Router, RouterSettings
 from conveyor.stations.deadletter import deadletter
 from conveyor.stations.reconcile import Restorer

@@ -1,7 +1,6 @@
 """Runs one foreign command in a cage and watches it: time, memory, processes, disk, output."""
 
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -15,14 +14,13 @@ from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, SUCCEEDED, TIMED_OUT, Li
 from conveyor.errors import Superseded, Unavailable
 from conveyor.jobs import tree
 from conveyor.jobs.contain import FENCED_OFF, Cage
+from conveyor.runs import Ending, tail_of
 
 MAX_LOG = 16 * 2**20
 """How many bytes of output are kept."""
 
-_TAIL = 16 * 2**10
 _PROCESSES = 512
 _TICK = 0.05
-_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 _REASON_MARK = "conveyor: "
 _WORK = {"train": "training", "convert": "conversion", "version": "reading"}
 _MIB = 2**20
@@ -30,17 +28,11 @@ _SIGNALLED = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
-    """How a command ended: a state of `conveyor.domain.jobs`, the reason, the end of its output."""
-
-    state: str
-    reason: str = ""
-    log: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Where and how a command runs. scratch is what it may write to; log gets its output."""
+    """Where and how a command runs.
+
+    scratch is what it may write to; log gets its output, and echo too.
+    """
 
     kind: str
     cage: Cage
@@ -50,6 +42,7 @@ class Cell:
     log: Path
     python: Path
     on_start: Callable[[int], None]
+    echo: Callable[[bytes], object] | None = None
 
 
 def run(cell: Cell, stop: threading.Event) -> Ending:
@@ -69,7 +62,7 @@ def run(cell: Cell, stop: threading.Event) -> Ending:
         try:
             cell.on_start(process.pid)
             with cell.log.open("ab", buffering=0) as file:
-                watch = _Watch(cell, process, file.write)
+                watch = _Watch(cell, process, _writer(cell, file.write))
                 broken = watch.until_end(stop)
         finally:
             tree.kill(process.pid, fenced=cell.cage.namespaces)
@@ -80,11 +73,23 @@ def run(cell: Cell, stop: threading.Event) -> Ending:
     return _ending(cell, code, broken)
 
 
+def _writer(cell: Cell, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    echo = cell.echo
+    if echo is None:
+        return write
+
+    def both(chunk: bytes) -> None:
+        write(chunk)
+        echo(chunk)
+
+    return both
+
+
 class _Watch:
     """Copies output and measures until the process ends or breaks a limit."""
 
     def __init__(
-        self, cell: Cell, process: "subprocess.Popen[bytes]", write: Callable[[bytes], int]
+        self, cell: Cell, process: "subprocess.Popen[bytes]", write: Callable[[bytes], object]
     ) -> None:
         self._cell, self._process, self._write = cell, process, write
         self._deadline = time.monotonic() + cell.limits.timeout.total_seconds()
@@ -161,16 +166,6 @@ def size_of(folder: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def tail_of(log: Path) -> str:
-    """Return the end of a log, at most 16 KiB, without control characters."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL))
-        text = file.read(_TAIL).decode(errors="replace")
-    return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _ending(cell: Cell, code: int, broken: Ending | None) -> Ending:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from conveyor.domain.jobs import FAILED, JobResult, JobSpec, RunningJob
 from conveyor.errors import Busy, ConveyorError, NotFound, Rejected, Superseded, Unavailable
-from conveyor.jobs import cell, specs
+from conveyor.jobs import specs
 from conveyor.jobs.environment import Environments
 from conveyor.jobs.fences import Fences
-from conveyor.jobs.results import log_key, read_result, store_run
-from conveyor.jobs.run import Shop, clear, kill_left_over, perform
+from conveyor.jobs.results import store_run
+from conveyor.jobs.run import Shop, clean, kill_left_over, perform
 from conveyor.jobs.workfolder import Export
 from conveyor.ports import Datasets, Objects
+from conveyor.runs import Ending, log_key, read_result
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ class LocalJobs:
             raise
         except Exception as error:  # noqa: BLE001  the thread's entry point: a defect of ours ends the run loudly
             _log.exception("run %s broke its supervisor", job.spec.key)
-            ending = cell.Ending(state=FAILED, reason=f"Conveyor failed to run it: {error!r}")
+            ending = Ending(state=FAILED, reason=f"Conveyor failed to run it: {error!r}")
             return store_run(self._shop.objects, job.spec, folder, ending)
 
     def _tell(self, job: _Job, result: JobResult) -> None:
@@ -250,6 +251,6 @@ class LocalJobs:
         self._jobs.pop(job.spec.key, None)
         folder = self._root / job.spec.key
         if (folder / "spec.json").exists():
-            clear(folder)
+            clean(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -20,9 +20,9 @@ from conveyor.domain.jobs import (
 )
 from conveyor.domain.objects import size_text
 from conveyor.errors import Rejected, Superseded
-from conveyor.jobs.cell import Ending, tail_of
 from conveyor.jobs.results import REPORT
 from conveyor.ports import Datasets
+from conveyor.runs import Ending, tail_of
 
 _STEP = 100
 """How many times, at most, a read tells how far it is."""

@@ -4,55 +4,31 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
-from conveyor.domain.events import Event, Json, new_event
+from conveyor.domain.events import Json
 from conveyor.domain.jobs import FAILED, JobResult, JobSpec
 from conveyor.domain.objects import run_folder
-from conveyor.domain.payloads import JobFinished, job_id
-from conveyor.errors import NotFound, Rejected, Unavailable
-from conveyor.jobs.cell import Ending
+from conveyor.errors import Rejected
 from conveyor.ports import Objects
+from conveyor.runs import Ending, store_result
 
 _MAX_FILES = 100_000
 _MAX_REPORT = 4 * 2**20
 REPORT = "report.json"
 
 
-def result_key(key: str) -> str:
-    """Return the store key of a run's result."""
-    return f"{run_folder(key)}result.json"
-
-
-def log_key(key: str) -> str:
-    """Return the store key of a run's whole log."""
-    return f"{run_folder(key)}log.txt"
-
-
-def read_result(objects: Objects, key: str) -> JobResult | None:
-    """Return how a run ended, None where nothing is stored; raises Unavailable if damaged."""
-    try:
-        stored = json.loads(objects.read(result_key(key)))
-        return JobResult(**stored)
-    except NotFound:
-        return None
-    except (ValueError, TypeError) as error:
-        msg = f"{result_key(key)} in {objects.name} cannot be read ({error}); restore or delete it"
-        raise Unavailable(msg) from error
-
-
 def store_run(objects: Objects, spec: JobSpec, folder: Path, ending: Ending) -> JobResult:
     """Store a run's outputs (only where it succeeded), log and result; returns what is stored.
 
     folder holds `work/out` and `log`. A result that is there already is adopted. Outputs that are
-    no plain files make the run a failure.
+    no plain files make the run a failure: a link could lead to what the store may read and the
+    run may not.
     """
     result = _result(spec, ending)
     try:
         if result.succeeded:
-            out = folder / "work" / "out"
+            out = _real_folder(folder / "work" / "out")
             files = dict(_files(out))
             report = _report(files.get(REPORT))
             outputs = {path: f"{run_folder(spec.key)}outputs/{path}" for path in sorted(files)}
@@ -61,17 +37,8 @@ def store_run(objects: Objects, spec: JobSpec, folder: Path, ending: Ending) -> 
             result = _result(spec, ending, outputs, report)
     except Rejected as error:
         result = _result(spec, Ending(state=FAILED, reason=str(error), log=ending.log))
-    if (folder / "log").exists():
-        objects.put(log_key(spec.key), folder / "log")
-    objects.put(result_key(spec.key), json.dumps(asdict(result)).encode())
-    return read_result(objects, spec.key) or result
-
-
-def finished_event(result: JobResult, line: str, time: datetime) -> Event:
-    """Return the event of a job's end, the same whoever notices it."""
-    payload = JobFinished(job=result.kind, key=result.key, state=result.state, owner=result.owner)
-    identity = job_id(result.kind, result.key)
-    return new_event(payload, line=line, event_id=identity, time=time)
+    log = folder / "log"
+    return store_result(objects, result, log if _is_plain(log) else None)
 
 
 def _result(
@@ -92,6 +59,23 @@ def _result(
     )
 
 
+def _real_folder(out: Path) -> Path:
+    """Return the folder; raises Rejected where it, or the one it lies in, is none or a link."""
+    for path in (out.parent, out):
+        if not path.is_dir() or path.is_symlink():
+            msg = f"{path.name}/ is gone or a link; leave the folder as it was and write into it"
+            raise Rejected(msg)
+    return out
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
 def _files(out: Path) -> Iterator[tuple[str, Path]]:
     """Yield the plain files below a folder by relative path; raises Rejected for anything else."""
     count = 0
@@ -99,10 +83,9 @@ def _files(out: Path) -> Iterator[tuple[str, Path]]:
         for name in [*folders, *names]:
             path = Path(root) / name
             relative = path.relative_to(out).as_posix()
-            status = path.lstat()
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(path.lstat().st_mode):
                 continue
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            if not _is_plain(path):
                 msg = f"out/{relative} is a link or no plain file; write a copy instead"
                 raise Rejected(msg)
             count += 1

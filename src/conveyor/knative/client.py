@@ -91,6 +91,13 @@ class KubernetesCluster:
             finally:
                 answer.response.close()
 
+    def output(self, namespace: str, pod: str, container: str) -> bytes:
+        """See Cluster.output."""
+        path, query = POD.path(namespace, pod, "log"), {"container": container}
+        with self._connection.answer(Ask(method="GET", path=path, query=query)) as answer:
+            written: bytes = answer.read()
+            return written
+
     def log(self, namespace: str, pod: str, container: str, *, limit: int) -> str:
         """See Cluster.log."""
         query = {"container": container, "tailLines": str(LOG_LINES)}

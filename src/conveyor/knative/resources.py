@@ -117,6 +117,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def output(self, namespace: str, pod: str, container: str) -> bytes:
+        """Return what a container wrote until now, as far as its node keeps it; raises NotFound."""
+        ...
+
     def log(self, namespace: str, pod: str, container: str, *, limit: int) -> str:
         """Return the end of a container's log, about `limit` bytes; raises NotFound."""
         ...

@@ -17,8 +17,8 @@ from conveyor.domain.line import Dataset, Line, Model, Train
 from conveyor.domain.objects import dvc_object
 from conveyor.domain.payloads import ModelRejected, ModelTrained, SourcePushed
 from conveyor.jobs.local import LocalJobs
-from conveyor.jobs.results import finished_event
 from conveyor.pointers import Pointer, dump_manifest, dump_pointer, manifest_md5
+from conveyor.runs import finished_event
 from conveyor.stations.build import build
 from conveyor.stations.lockfile import read_lock
 

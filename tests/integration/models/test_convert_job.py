@@ -31,7 +31,7 @@ from conveyor.domain.line import Dataset, Evaluate, Gate, Line, Model
 from conveyor.domain.objects import bundle_folder, dvc_object
 from conveyor.domain.payloads import ModelVersioned
 from conveyor.jobs.local import LocalJobs
-from conveyor.jobs.results import finished_event
+from conveyor.runs import finished_event
 from conveyor.serving.memory import MemoryServices
 from conveyor.stations.convert import convert
 from conveyor.stations.release import release

@@ -1,4 +1,5 @@
-from conveyor.jobs.cell import size_of, tail_of
+from conveyor.jobs.cell import size_of
+from conveyor.runs import tail_of
 
 
 def test_the_end_of_a_log_is_at_most_16_kib(tmp_path):

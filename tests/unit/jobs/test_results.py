@@ -8,8 +8,8 @@ from conveyor.data.memory import MemoryObjects
 from conveyor.domain.jobs import FAILED, SUCCEEDED, JobResult, JobSpec
 from conveyor.domain.payloads import JobFinished, job_id
 from conveyor.errors import Unavailable
-from conveyor.jobs.cell import Ending
-from conveyor.jobs.results import finished_event, read_result, result_key, store_run
+from conveyor.jobs.results import store_run
+from conveyor.runs import Ending, finished_event, read_result, result_key
 
 SPEC = JobSpec(kind="train", key="k1", owner="wine", command=("true",))
 WELL = Ending(state=SUCCEEDED, log="fine")

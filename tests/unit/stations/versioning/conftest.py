@@ -13,8 +13,9 @@ from conveyor.domain.line import Dataset, Line, Model
 from conveyor.domain.payloads import DatasetUploaded, ModelUploaded
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.jobs.reading import read
-from conveyor.jobs.results import finished_event, store_run
+from conveyor.jobs.results import store_run
 from conveyor.pointers import read_pointer
+from conveyor.runs import finished_event
 from conveyor.stations.largereads import LARGE
 from conveyor.stations.version import version
 
