@@ -75,15 +75,26 @@ class Forgetful(SqlDeliveries):
 
     fault = ""
 
-    def begin(self, event: Event, station: str, *, lease: timedelta) -> tuple[Event, ...] | None:
+    def begin(
+        self, event: Event, station: str, *, lease: timedelta
+    ) -> tuple[Event, ...] | datetime:
         """Without an inbox every delivery looks new."""
-        return None if self.fault == "no-inbox" else super().begin(event, station, lease=lease)
+        if self.fault == "no-inbox":
+            return datetime.now(UTC)
+        return super().begin(event, station, lease=lease)
 
     def finish(
-        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+        self,
+        event: Event,
+        station: str,
+        answers: Iterable[Event],
+        *,
+        note: str = "",
+        held: datetime | None = None,
     ) -> None:
         """Without an outbox "done" is remembered, but not what was answered."""
-        super().finish(event, station, () if self.fault == "no-outbox" else answers, note=note)
+        kept = () if self.fault == "no-outbox" else answers
+        super().finish(event, station, kept, note=note, held=held)
 
 
 def version(event: Event) -> tuple[Event, ...]:

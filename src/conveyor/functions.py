@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from flask import Flask, Response, request
@@ -90,21 +90,23 @@ class Function:
         """Return the signed answers, those recorded before where the event was done already."""
         self._keyring.verify(event)
         self._deliveries.store(event)
-        recorded = self._deliveries.begin(event, self.name, lease=self._lease)
-        return self._work(event) if recorded is None else recorded
+        taken = self._deliveries.begin(event, self.name, lease=self._lease)
+        return self._work(event, taken) if isinstance(taken, datetime) else taken
 
-    def _work(self, event: Event) -> tuple[Event, ...]:
+    def _work(self, event: Event, held: datetime) -> tuple[Event, ...]:
         try:
             answers = tuple(self._sign(answer) for answer in self._station(event))
-            self._deliveries.finish(event, self.name, answers)
+            self._deliveries.finish(event, self.name, answers, held=held)
         except Superseded as newer:
             # Nothing went wrong: what made this work pointless has an event of its own.
             log.info("%s: event %s: %s", self.name, event.id, newer)
-            self._deliveries.finish(event, self.name, (), note=f"superseded: {newer}")
+            note = f"superseded: {newer}"
+            self._deliveries.finish(event, self.name, (), note=note, held=held)
             return ()
         except Exception as error:
             # The lease goes back at once, so that the next attempt need not wait for its end.
-            self._deliveries.fail(event, self.name, f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            self._deliveries.fail(event, self.name, reason, held=held)
             raise
         return answers
 

@@ -368,25 +368,36 @@ class Deliveries(Protocol):
         """
         ...
 
-    def begin(self, event: Event, station: str, *, lease: timedelta) -> tuple[Event, ...] | None:
-        """Take the delivery for a while. Returns None when it is ours to do, the recorded answers
-        when it was done.
+    def begin(
+        self, event: Event, station: str, *, lease: timedelta
+    ) -> tuple[Event, ...] | datetime:
+        """Take the delivery for a while. Returns until when it is ours to do, which is the token
+        that `finish` and `fail` ask for, or the recorded answers when it was done.
 
         Raises Busy while someone else holds the lease, Rejected when it was given up (dead).
         """
         ...
 
     def finish(
-        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+        self,
+        event: Event,
+        station: str,
+        answers: Iterable[Event],
+        *,
+        note: str = "",
+        held: datetime | None = None,
     ) -> None:
         """Store the answers (as `store` does) and mark the delivery done, in one transaction.
 
-        note says why it ended as it did, where that needs a word (superseded, say).
+        note says why it ended as it did, where that needs a word (superseded, say). Raises Busy
+        when someone else took the delivery since `begin` gave us held (None: whoever holds it).
         """
         ...
 
-    def fail(self, event: Event, station: str, reason: str) -> None:
-        """Give the lease back after a failed attempt, with its reason."""
+    def fail(
+        self, event: Event, station: str, reason: str, *, held: datetime | None = None
+    ) -> None:
+        """Give the lease back after a failed attempt, with its reason, if it is still ours."""
         ...
 
     def bury(self, event: Event, station: str, *, reason: str, code: int) -> None:

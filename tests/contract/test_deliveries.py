@@ -122,7 +122,7 @@ def test_an_event_that_nobody_consumes_is_done_once_stored(deliveries, clock):
 
 def test_a_delivery_is_ours_to_do_once(deliveries):
     deliveries.store(uploaded())
-    assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
     with pytest.raises(Busy, match="version works on event wine already"):
         deliveries.begin(uploaded(), "version", lease=LEASE)
 
@@ -130,11 +130,11 @@ def test_a_delivery_is_ours_to_do_once(deliveries):
 def test_stations_hold_their_own_deliveries_of_one_event(deliveries):
     deliveries.store(uploaded())
     taken = [deliveries.begin(uploaded(), name, lease=LEASE) for name in ("version", "other")]
-    assert taken == [None, None]
+    assert all(isinstance(until, datetime) for until in taken)
 
 
 def test_beginning_an_event_that_was_never_stored_stores_it(deliveries):
-    assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
     assert deliveries.seen("wine")
 
 
@@ -188,7 +188,7 @@ def test_a_lease_that_ran_out_may_be_taken_over(deliveries, clock):
     with pytest.raises(Busy):
         deliveries.begin(uploaded(), "version", lease=LEASE)
     clock.wind(seconds=1)
-    assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
 
 
 def test_who_lost_the_lease_may_still_finish_first(deliveries, clock):
@@ -226,7 +226,48 @@ def test_sixteen_who_store_at_once_store_each_event_once(deliveries, clock):
 def test_a_failed_attempt_gives_the_lease_back(deliveries):
     deliveries.begin(uploaded(), "version", lease=LEASE)
     deliveries.fail(uploaded(), "version", "out of luck")
-    assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
+
+
+@pytest.fixture
+def taken_over(deliveries, clock):
+    """Return the tokens of one whose lease ran out, and of another who took the delivery then."""
+    late = deliveries.begin(uploaded(), "version", lease=LEASE)
+    clock.wind(minutes=2)
+    return late, deliveries.begin(uploaded(), "version", lease=LEASE)
+
+
+def test_a_late_finisher_cannot_end_what_another_does_by_now(deliveries, taken_over):
+    late, other = taken_over
+    with pytest.raises(Busy, match="another took over version's work on event wine"):
+        deliveries.finish(uploaded(), "version", [rejected(uploaded())], held=late)
+    assert not deliveries.seen(rejected(uploaded()).id)
+    deliveries.finish(uploaded(), "version", [versioned(uploaded())], held=other)
+    assert deliveries.begin(uploaded(), "version", lease=LEASE) == (versioned(uploaded()),)
+
+
+def test_a_late_failure_does_not_give_back_anothers_lease(deliveries, taken_over):
+    late, other = taken_over
+    deliveries.fail(uploaded(), "version", "late", held=late)
+    with pytest.raises(Busy):
+        deliveries.begin(uploaded(), "version", lease=LEASE)
+    deliveries.fail(uploaded(), "version", "no luck", held=other)
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
+
+
+def test_a_late_finisher_whom_nobody_followed_finishes(deliveries, clock):
+    """The work is done: to do it once more would be worse."""
+    held = deliveries.begin(uploaded(), "version", lease=LEASE)
+    clock.wind(minutes=10)
+    deliveries.finish(uploaded(), "version", [versioned(uploaded())], held=held)
+    assert deliveries.begin(uploaded(), "version", lease=LEASE) == (versioned(uploaded()),)
+
+
+def test_a_late_finisher_finishes_what_the_others_gave_up(deliveries, taken_over):
+    late, other = taken_over
+    deliveries.fail(uploaded(), "version", "no luck", held=other)
+    deliveries.finish(uploaded(), "version", [], held=late)
+    assert deliveries.begin(uploaded(), "version", lease=LEASE) == ()
 
 
 def test_what_is_done_cannot_fail_or_die_any_more(deliveries):
@@ -266,7 +307,7 @@ def test_a_revived_delivery_is_owed_again(deliveries, clock):
     deliveries.bury(uploaded(), "version", reason="poison", code=422)
     assert deliveries.revive("wine") == (uploaded(),)
     assert owed(deliveries, clock) == [uploaded()]
-    assert deliveries.begin(uploaded(), "version", lease=LEASE) is None
+    assert isinstance(deliveries.begin(uploaded(), "version", lease=LEASE), datetime)
 
 
 def test_what_an_outage_interrupted_is_told_when_its_pause_is_over(deliveries, clock):

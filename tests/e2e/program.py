@@ -72,7 +72,9 @@ POINTS = {
     "read stored": Point("run objects", "put", _is_result_of("version")),
     "bytes kept": Point("objects", "copy"),
     "versioned": Point("history", "record", _is_commit("points: ")),
-    "version told": Point("deliveries", "finish", lambda _, station, __: station == "version"),
+    "version told": Point(
+        "deliveries", "finish", lambda _, station, *__, **___: station == "version"
+    ),
     "training asked": Point("jobs", "ensure", lambda spec: spec.kind == "train"),
     "train stored": Point("run objects", "put", _is_result_of("train")),
     "model committed": Point("history", "record", _is_commit("Train ")),
@@ -80,13 +82,17 @@ POINTS = {
     "converted": Point("run objects", "put", _is_result_of("convert")),
     "candidate started": Point("services", "ensure"),
     "release tagged": Point("history", "tag", _is_tag("@")),
-    "release told": Point("deliveries", "finish", lambda _, station, __: station == "release"),
+    "release told": Point(
+        "deliveries", "finish", lambda _, station, *__, **___: station == "release"
+    ),
     "rollout opened": Point("rollouts", "insert"),
     "moved, not applied": Point("rollouts", "move", _is_move_to("canary")),
     "applied, not noted": Point("services", "apply"),
     "promoted, not tagged": Point("history", "tag", _is_tag("#stable#"), after=False),
     "tagged, not closed": Point("history", "tag", _is_tag("#stable#")),
-    "promotion told": Point("deliveries", "finish", lambda _, station, __: station == "judge"),
+    "promotion told": Point(
+        "deliveries", "finish", lambda _, station, *__, **___: station == "judge"
+    ),
 }
 """Boundaries at a call. "training" and "converting" are looked for: a job's child works."""
 

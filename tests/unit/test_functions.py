@@ -27,8 +27,11 @@ KEYS = Keyring({LINE: ["a secret of tests"]})
 
 
 class Clock:
+    def __init__(self):
+        self.time = NOW
+
     def now(self):
-        return NOW
+        return self.time
 
 
 class Station:
@@ -61,8 +64,13 @@ def event():
 
 
 @pytest.fixture
-def deliveries():
-    return MemoryDeliveries(Clock())
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def deliveries(clock):
+    return MemoryDeliveries(clock)
 
 
 @pytest.fixture
@@ -189,6 +197,21 @@ def test_while_one_handles_the_event_another_is_told_to_come_back(function, even
     leave.set()
     thread.join()
     assert replies[0].status == 200
+
+
+def test_one_whose_lease_was_taken_over_gives_no_answer_of_its_own(
+    function, event, deliveries, clock
+):
+    """It comes again as 409, and is then answered with what the other recorded."""
+
+    def slow(given):
+        clock.time += timedelta(minutes=3)
+        deliveries.begin(given, "version", lease=timedelta(minutes=2))
+        return (given.leads_to(VERSIONED),)
+
+    reply = function(slow)(event)
+    assert (reply.status, reply.event) == (409, None)
+    assert [each.id for each in deliveries.events] == [event.id]
 
 
 def test_a_delivery_that_was_given_up_is_refused(function, event, deliveries):

@@ -37,19 +37,22 @@ class SqlDeliveries:
         now = self._clock.now()
         return self._ledger.write(lambda connection: records.store(connection, event, now)[1])
 
-    def begin(self, event: Event, station: str, *, lease: timedelta) -> tuple[Event, ...] | None:
+    def begin(
+        self, event: Event, station: str, *, lease: timedelta
+    ) -> tuple[Event, ...] | datetime:
         """Take the delivery, storing the event where it is new; see ports.Deliveries."""
         now = self._clock.now()
-        given = _named(event, station, now) | {"until": schema.micros(now + lease)}
+        until = now + lease
+        given = _named(event, station, now) | {"until": schema.micros(until)}
 
-        def work(connection: sa.Connection) -> tuple[Event, ...] | Rejected | Busy | None:
+        def work(connection: sa.Connection) -> tuple[Event, ...] | Rejected | Busy | datetime:
             if connection.execute(statements.TAKE, given).rowcount:
-                return None
+                return until
             if (held := _why_not(connection, event, given)) is not None:
                 return held
             _owe(connection, event, station, now)
             connection.execute(statements.TAKE, given)
-            return None
+            return until
 
         # A refusal is a value: raised inside, it would break up the group that shares a commit.
         taken = self._ledger.write(work)
@@ -58,28 +61,41 @@ class SqlDeliveries:
         return taken
 
     def finish(
-        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+        self,
+        event: Event,
+        station: str,
+        answers: Iterable[Event],
+        *,
+        note: str = "",
+        held: datetime | None = None,
     ) -> None:
         """Store the answers and mark the delivery done, in one transaction, once."""
         now, given = self._clock.now(), tuple(answers)
-        named = _named(event, station, now) | {"why": note}
+        named = _named(event, station, now) | {"why": note, "held": _token(held)}
 
-        def work(connection: sa.Connection) -> None:
+        def work(connection: sa.Connection) -> Busy | None:
             closed = connection.execute(statements.CLOSE, named).scalar()
             if closed is None:
-                if _state(connection, event, station) == schema.DONE:
-                    return
+                state = _state(connection, event, station)
+                if state == schema.LEASED:
+                    return Busy(f"another took over {station}'s work on event {event.id}")
+                if state == schema.DONE:
+                    return None
                 _owe(connection, event, station, now)
                 closed = connection.execute(statements.CLOSE, named).scalar_one()
             stored = [records.store(connection, one, now)[0] for one in given]
             if stored:
                 connection.execute(statements.ANSWER, _answer_rows(closed, station, stored))
+            return None
 
-        self._ledger.write(work)
+        if (taken_over := self._ledger.write(work)) is not None:
+            raise taken_over
 
-    def fail(self, event: Event, station: str, reason: str) -> None:
-        """Give the lease back with the reason; what is done or dead stays so."""
-        given = _named(event, station, self._clock.now()) | {"why": reason}
+    def fail(
+        self, event: Event, station: str, reason: str, *, held: datetime | None = None
+    ) -> None:
+        """Give our lease back with the reason; what is another's, done or dead stays so."""
+        given = _named(event, station, self._clock.now()) | {"why": reason, "held": _token(held)}
         self._ledger.write(
             lambda connection: connection.execute(statements.GIVE_BACK, given).rowcount
         )
@@ -143,6 +159,11 @@ class SqlDeliveries:
         given = {"now": schema.micros(now), "most": limit}
         rows = self._ledger.read(lambda c: c.execute(statements.INTERRUPTED, given).all())
         return tuple((records.read(row), row.station) for row in rows)
+
+
+def _token(held: datetime | None) -> int:
+    """Return the end of a lease as it is stored, 0 for any."""
+    return 0 if held is None else schema.micros(held)
 
 
 def _again(row: Any) -> datetime | None:

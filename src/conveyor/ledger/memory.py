@@ -35,6 +35,9 @@ class _Delivery:
     def is_free(self, now: datetime) -> bool:
         return self.state in {_OWED, _LEASED} and self.lease <= now
 
+    def is_held_by(self, token: datetime | None) -> bool:
+        return self.state != _LEASED or token in {None, self.lease}
+
 
 @dataclass
 class _Stored:
@@ -74,7 +77,9 @@ class MemoryDeliveries:
             self._stored[event.key] = _Stored(event, now, owed)
             return True
 
-    def begin(self, event: Event, station: str, *, lease: timedelta) -> tuple[Event, ...] | None:
+    def begin(
+        self, event: Event, station: str, *, lease: timedelta
+    ) -> tuple[Event, ...] | datetime:
         """Take the delivery for a while; see ports.Deliveries."""
         with self._lock:
             delivery, now = self._delivery(event, station), self._clock.now()
@@ -89,10 +94,16 @@ class MemoryDeliveries:
             delivery.become(_LEASED, now)
             delivery.lease = now + lease
             delivery.attempts += 1
-            return None
+            return delivery.lease
 
     def finish(
-        self, event: Event, station: str, answers: Iterable[Event], *, note: str = ""
+        self,
+        event: Event,
+        station: str,
+        answers: Iterable[Event],
+        *,
+        note: str = "",
+        held: datetime | None = None,
     ) -> None:
         """Store the answers and mark the delivery done; a repeat changes nothing."""
         given = tuple(answers)
@@ -100,17 +111,22 @@ class MemoryDeliveries:
             delivery = self._delivery(event, station)
             if delivery.state == _DONE:
                 return
+            if not delivery.is_held_by(held):
+                msg = f"another took over {station}'s work on event {event.id}"
+                raise Busy(msg)
             for answer in given:
                 self.store(answer)
             delivery.answers = tuple(answer.key for answer in given)
             delivery.become(_DONE, self._clock.now())
             delivery.reason = note
 
-    def fail(self, event: Event, station: str, reason: str) -> None:
-        """Give the lease back with the reason; what is done or dead stays so."""
+    def fail(
+        self, event: Event, station: str, reason: str, *, held: datetime | None = None
+    ) -> None:
+        """Give our lease back with the reason; what is another's, done or dead stays so."""
         with self._lock:
             delivery = self._delivery(event, station)
-            if delivery.state in {_OWED, _LEASED}:
+            if delivery.state in {_OWED, _LEASED} and delivery.is_held_by(held):
                 delivery.become(_OWED, self._clock.now())
                 delivery.reason = reason
 

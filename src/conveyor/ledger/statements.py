@@ -22,6 +22,11 @@ _seq = (
     .scalar_subquery()
 )
 _one = (_table.c.event == _seq) & (_table.c.station == sa.bindparam("to"))
+_ours = (
+    (_table.c.state != schema.LEASED)
+    | (_table.c.lease == sa.bindparam("held"))
+    | (sa.bindparam("held", type_=sa.BigInteger) == 0)
+)
 TAKE = (
     sa.update(_table)
     .where(_one, _table.c.state < schema.DONE, _table.c.lease <= sa.bindparam("now"))
@@ -35,13 +40,13 @@ TAKE = (
 LOOK = sa.select(_table.c.event, _table.c.state, _table.c.reason, _table.c.lease).where(_one)
 CLOSE = (
     sa.update(_table)
-    .where(_one, _table.c.state != schema.DONE)
+    .where(_one, _table.c.state != schema.DONE, _ours)
     .values(state=schema.DONE, lease=0, reason=sa.bindparam("why"), at=sa.bindparam("now"))
     .returning(_table.c.event)
 )
 GIVE_BACK = (
     sa.update(_table)
-    .where(_one, _table.c.state < schema.DONE)
+    .where(_one, _table.c.state < schema.DONE, _ours)
     .values(state=schema.OWED, lease=0, reason=sa.bindparam("why"), at=sa.bindparam("now"))
 )
 TAKE_BACK = (
