@@ -8,7 +8,7 @@ from typing import Any
 
 from conveyor.api import underway, waits
 from conveyor.api.parts import Parts
-from conveyor.api.story import plain, sentence
+from conveyor.api.story import SHORT, plain, sentence
 from conveyor.api.underway import Place
 from conveyor.domain.events import Event
 from conveyor.domain.payloads import (
@@ -92,7 +92,7 @@ def _look(parts: Parts, name: str, place: Place) -> dict[str, Any]:
     jobs = list(underway.jobs(parts, [entry.event for entry in chain]))
     fresh = [entry for entry in chain if entry.sequence > place.sequence]
     begun, reached = underway.news(parts, jobs, place)
-    lines = [*map(sentence, _told(fresh)), *begun]
+    lines = [*(_sentence(event, chain) for event in _told(fresh)), *begun]
     # A job may have ended after the chain was read: then its end is a newer event.
     done = not jobs and not _pending(chain) and parts.journal.sequence() == mark
     if done:
@@ -103,6 +103,16 @@ def _look(parts: Parts, name: str, place: Place) -> dict[str, Any]:
     # The same may be told of two that asked for it: once is enough.
     told = list(dict.fromkeys(lines))
     return {"lines": told, "next": reached.number, "done": done, "failed": _failed(chain)}
+
+
+def _sentence(event: Event, chain: list[Entry]) -> str:
+    """Return an event's line; a model whose run ended before all this was not trained for it."""
+    if event.type == ModelTrained.event_type():
+        ended = [e.event.data.get("key") for e in chain if e.event.type == JobFinished.event_type()]
+        run = str(event.data.get("run", ""))
+        if run not in ended:
+            return plain(f"{event.data.get('model')}: as run {run[:SHORT]} made it before")
+    return sentence(event)
 
 
 def _told(fresh: list[Entry]) -> Iterator[Event]:
@@ -195,6 +205,9 @@ def _closing(chain: list[Entry], *, started: bool) -> list[str]:
     ]
     if lines or ended:
         return lines
+    files = [e.event for e in chain if e.event.type == ModelVersioned.event_type()]
+    if files:
+        return [f"{files[0].data['model']}: the same model serves already, nothing to release"]
     runs = [e.event.data.get("job") for e in chain if e.event.type == JobFinished.event_type()]
     if started or any(kind != READ for kind in runs):
         return ["something newer took its place: it is built instead (see: conveyor status)"]

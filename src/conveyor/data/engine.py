@@ -1,6 +1,7 @@
 """How the hooks of the bare repository reach the engine that runs beside them."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ from conveyor.errors import Unavailable
 FOLLOW_SECONDS = 600.0
 """How long a pusher is kept waiting at most."""
 
+_ADDRESS, _LOCK = "api.json", "engine.lock"
+
+_STARTING, _ABOUT_TO = 15.0, 1.0
+"""Seconds that an engine may take to begin, once it has its folder and before."""
+
+_POLL = 0.05
 _WAIT = 20
 _MAX_ANSWER = 2**20
 _OK = 200
@@ -24,10 +31,32 @@ _NONSENSE = "the engine's words make no sense; is it another version?"
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """The engine whose api.json ({"url", "token"}, mode 0600) lies in `state` while it runs."""
+    """The engine whose api.json ({"url", "token"}, mode 0600) lies in `state` while it runs.
+
+    engine.lock names its process there, from before it can be asked.
+    """
 
     state: Path
     url: str
+
+    def await_start(self) -> None:
+        """Wait for an engine that begins just now, or is about to, until it can be asked."""
+        began = time.monotonic()
+        while not (self.state / _ADDRESS).exists():
+            patience = _STARTING if self._lives() else _ABOUT_TO
+            if time.monotonic() - began > patience:
+                return
+            time.sleep(_POLL)
+
+    def _lives(self) -> bool:
+        """Whether the process that has the state folder is there."""
+        try:
+            os.kill(int((self.state / _LOCK).read_text()), 0)
+        except PermissionError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return True
 
     def tell(self, *, ref: str, before: str, commit: str) -> None:
         """Tell it of a push; raises Unavailable when it does not run."""
@@ -63,7 +92,7 @@ class Engine:
 
     def _address(self) -> tuple[str, str]:
         try:
-            given = _object((self.state / "api.json").read_bytes())
+            given = _object((self.state / _ADDRESS).read_bytes())
         except OSError as error:
             raise Unavailable("the engine is not running") from error
         url = str(given.get("url") or self.url).rstrip("/")

@@ -98,6 +98,9 @@ def _post(updates: Sequence[Update], engine: Engine) -> int:
     count = int(os.environ.get("GIT_PUSH_OPTION_COUNT", "0"))
     options = [os.environ.get(f"GIT_PUSH_OPTION_{number}") for number in range(count)]
     try:
+        # One that begins pushes its first commit itself, without waiting, before it answers.
+        if updates and "no-wait" not in options:
+            engine.await_start()
         for update in updates:
             engine.tell(ref=update.ref, before=update.before, commit=update.after)
             if "no-wait" in options:

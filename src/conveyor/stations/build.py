@@ -15,10 +15,12 @@ from conveyor.domain.payloads import (
     SourcePushed,
 )
 from conveyor.domain.routes import RETRAIN
+from conveyor.domain.versions import Registry
 from conveyor.errors import InvalidLine, NotFound, Superseded
 from conveyor.pipeline import overlap
 from conveyor.ports import History, Jobs, Lines, Objects
 from conveyor.stations.harvest import harvest
+from conveyor.stations.lineage import serves
 from conveyor.stations.recipe import Recipe, read_recipe
 from conveyor.stations.runs import KIND, Ports, Request, next_key, read_request, start
 
@@ -109,10 +111,13 @@ class _Build:
             return
         if ask.model:
             recipe = recipe.forced_by(ask.event.id)
+        history, objects = self.ports.history, self.ports.objects
         key = next_key(recipe, self.ports)
         result = self.ports.jobs.result(key)
         if result is None:
             start(recipe, key, ask.event, self.ports)
+        elif ask.dataset and serves(Registry.of(model.name, history.tags()), objects, run=key):
+            _log.info("%s serves what is made from this data already", model.name)
         elif not self._was_answered(ask, model, recipe):
             request = Request(
                 model=model.name, commit=ask.commit, forcing=recipe.ingredients.forcing

@@ -17,6 +17,7 @@ from conveyor.domain.versions import Registry
 from conveyor.errors import NotFound, Rejected
 from conveyor.ports import History, Jobs, Lines, Objects
 from conveyor.stations.conversions import KIND, Asked, asker, askers, remember, specify
+from conveyor.stations.lineage import serves
 
 CONVERTED = "converted"
 """What a converter's report says when it did not refuse."""
@@ -32,8 +33,11 @@ def convert(
     if event.type == JobFinished.event_type():
         return _ended(event, objects, jobs)
     asked = _asked(event, objects)
-    line = lines.at(asked.commit)
+    line, registry = lines.at(asked.commit), Registry.of(asked.model, history.tags())
     if asked.model not in line.models:
+        return ()
+    if event.type == ModelVersioned.event_type() and serves(registry, objects, source=asked.md5):
+        # The same file came again.
         return ()
     try:
         spec, asked = specify(
@@ -41,7 +45,7 @@ def convert(
             line,
             tree=history.tree(asked.commit),
             objects=objects,
-            stable=Registry.of(asked.model, history.tags()).stable,
+            stable=registry.stable,
         )
     except (NotFound, Rejected) as error:
         return (_answer(event, asked, "", _rejected(asked, str(error))),)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from conveyor.bundle import load_manifest
 from conveyor.domain.identity import digest_pairs
 from conveyor.domain.line import Line, Model
+from conveyor.domain.versions import Registry
 from conveyor.errors import NotFound, Rejected
 from conveyor.pipeline import FILE, Stage, below, parse_pipeline
 from conveyor.pointers import Pointer, read_pointer
-from conveyor.ports import Tree
+from conveyor.ports import Objects, Tree
 from conveyor.stations.lockfile import LOCK, read_lock
 
 _STRICTNESS = ("public", "internal", "personal")
@@ -53,6 +55,17 @@ def origin_of(model: Model, line: Line, tree: Tree) -> Origin:
         code=(digest_pairs("code", code) if entries else tree.commit) if model.train else "",
         sensitivity=_strictest(model, line, data),
     )
+
+
+def serves(registry: Registry, objects: Objects, *, run: str = "", source: str = "") -> bool:
+    """Whether the stable release was made by this train run, or from a file with this md5."""
+    if registry.stable is None:
+        return False
+    try:
+        made = load_manifest(objects, registry.stable.digest).lineage
+    except Rejected:
+        return False
+    return made.run == run if run else made.source == source
 
 
 def locate(path: str, tree: Tree) -> str:

@@ -1,14 +1,17 @@
 """The embedded engine's bare repository: what a person who pushes sees."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from conveyor.data.engine import Engine
 from conveyor.data.git import GitHistory
 from conveyor.data.repository import RepositorySettings, create_repository
 from conveyor.errors import Conflict
@@ -84,6 +87,25 @@ def test_a_good_line_is_taken_and_the_pusher_told_that_nobody_is_there(served):
     said = served.git("push", "conveyor", "HEAD:main")
     assert "remote: the engine is not running. The push is stored" in said
     assert at_remote(served) == served.git("rev-parse", "HEAD")
+
+
+def test_a_push_while_the_engine_begins_waits_for_it(served, engine, tmp_path):
+    address = tmp_path / "state" / "api.json"
+    hidden = address.rename(address.with_name("later"))
+    address.with_name("engine.lock").write_text(str(os.getpid()))
+    ready = threading.Timer(2.0, hidden.rename, (address,))
+    ready.start()
+    said = served.git("push", "conveyor", "HEAD:main")
+    ready.join()
+    assert "remote: wine: building" in said
+
+
+def test_the_lock_of_an_engine_that_is_gone_keeps_nobody_waiting(tmp_path):
+    with subprocess.Popen(["true"]) as gone:
+        (tmp_path / "engine.lock").write_text(str(gone.pid))
+    began = time.monotonic()
+    Engine(state=tmp_path, url="").await_start()
+    assert time.monotonic() - began < 10
 
 
 def test_a_broken_line_is_refused_in_the_pushers_terminal(served):

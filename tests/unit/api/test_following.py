@@ -13,6 +13,7 @@ from conveyor.domain.payloads import (
     ModelConverted,
     ModelRejected,
     ModelTrained,
+    ModelVersioned,
     ReleaseCreated,
     RolloutAdvanced,
     RolloutPromoted,
@@ -95,6 +96,23 @@ def test_a_run_is_followed_across_its_end_to_the_gates_refusal(world, client, tr
     found = look(client, trusted, world.head, begun["next"])
     assert found["lines"] == ["wine: trained, 1 B", "wine: gate refused: f1 0.61"]
     assert (found["done"], found["failed"]) == (True, True)
+
+
+def test_a_model_that_an_earlier_run_made_is_not_told_as_trained(world, client, trusted, pushed):
+    made = ModelTrained(model="wine", source="s", md5="m", size=1, run=RUN, commit=world.head)
+    trained = pushed.leads_to(made)
+    settle(world, pushed, build=[trained])
+    settle(world, trained)
+    assert look(client, trusted, world.head)["lines"][0] == "wine: as run a1a1a1a1 made it before"
+
+
+def test_the_same_model_file_again_says_that_it_serves_already(world, client, trusted, pushed):
+    again = ModelVersioned(model="wine", source="s", md5="m", size=1, commit=world.head, upload="u")
+    versioned = pushed.leads_to(again)
+    settle(world, pushed, build=[versioned])
+    settle(world, versioned)
+    found = look(client, trusted, world.head)
+    assert found["lines"][-1] == "wine: the same model serves already, nothing to release"
 
 
 def test_what_was_told_is_not_told_again(world, client, trusted, pushed):

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from conveyor.bundle import MANIFEST, Lineage, Manifest, Signature, Tensor
 from conveyor.data.memory import MemoryObjects
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import Event, new_event
 from conveyor.domain.jobs import SUCCEEDED, JobResult, JobSpec
 from conveyor.domain.line import Dataset, Line, Model, Train
-from conveyor.domain.objects import dvc_object, run_folder
+from conveyor.domain.objects import bundle_folder, dvc_object, run_folder
 from conveyor.domain.payloads import DatasetVersioned, JobFinished, ScheduleFired, SourcePushed
+from conveyor.domain.versions import FIRST, STABLE, Registry, Release, ending_message
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.pointers import Pointer, dump_pointer
 from conveyor.stations.build import build
@@ -137,6 +139,30 @@ class Yard:
         changed = replace(model, train=replace(model.train, **train))
         self.line = replace(self.line, models={**self.line.models, name: changed})
         self.lines.line = self.line
+
+    def serve(self, run: str) -> None:
+        """Make a release of wine that a run trained stable."""
+        tensor = Tensor(name="x", datatype="FP32", shape=(-1,))
+        manifest = Manifest(
+            model="wine",
+            onnx="0" * 64,
+            size=1,
+            signature=Signature(inputs=(tensor,), outputs=(tensor,)),
+            sample={"request": {}, "response": {}},
+            lineage=Lineage(commit=self.history.head("main"), run=run),
+        )
+        self.objects.put(f"{bundle_folder(manifest.digest)}{MANIFEST}", manifest.to_json())
+        made = Release(
+            model="wine",
+            version=FIRST,
+            digest=manifest.digest,
+            onnx=manifest.onnx,
+            commit=manifest.lineage.commit,
+        )
+        self.history.tag(made.tag, made.commit, made.message)
+        ended = ending_message(made, rollout="r", reason="good")
+        name = Registry.of("wine", self.history.tags()).next_tag(STABLE)
+        self.history.tag(name, made.commit, ended)
 
     def stored_lock(self, stages: str) -> bytes:
         return json.dumps({"schema": "2.0", "stages": stages}).encode()

@@ -107,6 +107,27 @@ def test_a_push_that_changed_nothing_of_the_model_is_not_answered_again(yard, fi
     assert yard.build(yard.push({"README.md": b"x"})) == ()
 
 
+def trained(yard, event):
+    """Build what an event asks for, end the run well and return its spec."""
+    yard.build(event)
+    (spec,) = (each for each in yard.specs if yard.jobs.result(each.key) is None)
+    yard.end(spec, **yard.harvest_of(spec))
+    return spec
+
+
+def test_the_same_data_again_makes_nothing_anew_while_its_model_serves(yard, first):
+    spec = trained(yard, first)
+    yard.serve(spec.key)
+    assert yard.build(yard.versioned(b"data")) == ()
+
+
+def test_data_that_came_back_is_told_of_again_for_another_model_serves(yard, first):
+    trained(yard, first)
+    yard.serve("another run")
+    (answer,) = yard.build(yard.versioned(b"data"))
+    assert answer.data["model"] == "wine"
+
+
 def test_the_end_of_a_failed_run_is_answered_with_its_reason(yard, first):
     yard.build(first)
     (answer,) = yard.build(yard.end(yard.specs[0], TIMED_OUT, reason="hung"))

@@ -13,7 +13,7 @@ from conveyor.domain.events import Event, Payload, new_event
 from conveyor.domain.jobs import SUCCEEDED, JobResult
 from conveyor.domain.line import Dataset, Evaluate, Gate, Line, Model, Train
 from conveyor.domain.objects import dvc_object, run_folder
-from conveyor.domain.payloads import JobFinished, ModelTrained
+from conveyor.domain.payloads import JobFinished, ModelTrained, ModelVersioned
 from conveyor.domain.versions import Registry, ending_message
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.serving.memory import MemoryServices
@@ -109,6 +109,14 @@ class World:
                 commit=commit,
             )
         )
+
+    def uploaded(self, md5: str) -> Event:
+        commit = self.history.push({**files(), "n": str(self.count).encode()})
+        self.objects.put(dvc_object(md5), b"\x08\x0a")
+        payload = ModelVersioned(
+            model="wine", source=dvc_object(md5), md5=md5, size=2, commit=commit, upload="u"
+        )
+        return self.event(payload)
 
     def convert(self, event: Event) -> tuple[Event, ...]:
         return convert(

@@ -122,6 +122,15 @@ def test_a_stale_gate_scores_the_same_model_again_beside_the_new_stable(world):
     assert created.data["release"] in job(world).inputs["stable/model.onnx"]
 
 
+def test_the_same_file_again_is_not_converted_while_its_model_serves(world):
+    world.made(world.uploaded("f" * 32))
+    world.end_rollout(STABLE)
+    assert world.convert(world.uploaded("f" * 32)) == ()
+    assert not world.jobs.specs
+    assert world.convert(world.uploaded("e" * 32)) == ()
+    assert job(world).inputs["source"] == dvc_object("e" * 32)
+
+
 def test_a_model_that_the_line_no_longer_declares_is_left_alone(world):
     world.lines.line = replace(world.lines.line, models={})
     assert world.convert(world.trained()) == ()
