@@ -1,4 +1,4 @@
-"""What the router alone sees of a release: requests that it did not answer at all."""
+"""What a release cannot count itself: requests that it did not answer at all."""
 
 import threading
 from datetime import timedelta
@@ -10,15 +10,16 @@ INSTANCE = "router"
 
 
 class Faults:
-    """Counts unanswered requests per release, handed on as windows of the instance "router-...".
+    """Counts unanswered requests per release, handed on as windows of the instance "router-...", or
+    of another role that watches.
 
     A serve process that crashed cannot count it, and one that answered too late counted a success.
     """
 
-    def __init__(self, send: Send, interval: timedelta) -> None:
+    def __init__(self, send: Send, interval: timedelta, *, instance: str = INSTANCE) -> None:
         self._send = send
         self._lock = threading.Lock()
-        self._instance = f"{INSTANCE}-{token_hex(8)}"
+        self._instance = f"{instance}-{token_hex(8)}"
         self._seen: dict[str, tuple[Recorder, Windows]] = {}
         self._flusher = Flusher(self.flush, interval, threading.Event())
 

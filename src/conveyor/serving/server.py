@@ -168,6 +168,8 @@ def _bind(listen: Listen) -> socket.socket:
     """Return the listening socket after printing its port; raises Unavailable when it is taken."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
+    # A port that a process of ours has just left, crashing, is free at once.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((listen.host, listen.port))
         bound.listen()

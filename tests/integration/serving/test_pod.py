@@ -20,6 +20,7 @@ from conveyor.codec import SERVE, Keyring, decode
 from conveyor.domain.evidence import Evidence
 from conveyor.domain.objects import bundle_folder
 from conveyor.domain.payloads import InferenceObserved
+from conveyor.serving.pod import CRASHES
 
 KEY = "serve-secret-of-the-tests"
 
@@ -187,14 +188,17 @@ def test_the_models_process_knows_no_secret_of_the_bucket(stored, start_pod, dou
     assert status.st_uid == 0
 
 
-def test_a_crash_is_told_to_the_judge_and_ends_the_pod(stored, start_pod, outside, double):
-    release = stored(double)
-    pod = start_pod(release.digest)
-    pod.wait_ready()
-    os.kill(child_of(pod), signal.SIGKILL)
+def test_crashes_are_mended_and_told_to_the_judge_until_they_are_too_many(
+    stored, start_pod, outside, double
+):
+    pod = start_pod(stored(double).digest)
+    for _ in range(CRASHES):
+        pod.wait_ready()
+        os.kill(child_of(pod), signal.SIGKILL)
+        time.sleep(0.1)
     assert pod.process.wait(30) == 1
-    assert "crashed" in pod.process.stderr.read()
-    assert counted(outside) == Evidence(requests=1, errors=1)
+    assert "crashed 6 times in a row" in pod.process.stderr.read()
+    assert counted(outside) == Evidence(requests=CRASHES, errors=CRASHES)
 
 
 def test_a_bundle_that_is_not_what_the_digest_says_is_never_served(
