@@ -44,7 +44,8 @@ REQUEST = {
 }
 
 BARE = """
-import http.server, sys
+import http.server, os, signal
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def answer(self):
