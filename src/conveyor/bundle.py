@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from conveyor.domain.objects import bundle_folder
+from conveyor.domain.objects import BUNDLE_MANIFEST, BUNDLE_MODEL, bundle_folder
 from conveyor.errors import NotFound, Rejected
 from conveyor.ports import Objects
 
-MODEL = "model.onnx"
-MANIFEST = "manifest.json"
+MODEL, MANIFEST = BUNDLE_MODEL, BUNDLE_MANIFEST
 SCHEMA = "dev.conveyor.manifest.v1"
 MAX_MANIFEST_BYTES = 4 * 2**20
 

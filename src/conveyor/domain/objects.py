@@ -9,6 +9,9 @@ from conveyor.domain.identity import digest
 RESERVED = "_conveyor/"
 """Everything Conveyor writes into the bucket lies below this prefix; users' uploads never do."""
 
+BUNDLE_MODEL, BUNDLE_MANIFEST = "model.onnx", "manifest.json"
+"""The two files of a release's bundle."""
+
 MAX_KEY_BYTES = 1024
 """The longest key that S3 takes."""
 

@@ -3,6 +3,8 @@
 The model's own process never has the keys for it.
 """
 
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -15,8 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from conveyor.bundle import MANIFEST, MODEL, Manifest, open_bundle
-from conveyor.domain.objects import bundle_folder, requests_folder
+from conveyor.domain.objects import (
+    BUNDLE_MANIFEST,
+    BUNDLE_MODEL,
+    bundle_folder,
+    requests_folder,
+)
 from conveyor.errors import ConveyorError, Rejected, Unavailable
 from conveyor.serving.samples import MAX_SAMPLES, OPEN_DATA, SLOT, read_sample
 
@@ -51,21 +57,29 @@ class Patience:
     stopped: threading.Event = field(default_factory=threading.Event)
 
 
-def fetch(store: Store, release: str, folder: Path, patience: Patience) -> Manifest:
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a pod needs to know of the release it carries for."""
+
+    model: str
+    sensitivity: str
+
+
+def fetch(store: Store, release: str, folder: Path, patience: Patience) -> Facts:
     """Have a release's bundle in a folder, its digests verified; what is there and right is kept.
 
     A store that is away is asked again with patience, then Unavailable is raised. Raises NotFound,
     and Rejected when a digest is wrong: never served is what the digest does not name.
     """
     try:
-        return open_bundle(folder, release)
-    except Rejected:
+        return verify(folder, release)
+    except (Rejected, FileNotFoundError):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     deadline, pause = time.monotonic() + patience.within.total_seconds(), FIRST_PAUSE
     while True:
         try:
-            for name in (MANIFEST, MODEL):
+            for name in (BUNDLE_MANIFEST, BUNDLE_MODEL):
                 _download(store, bundle_folder(release) + name, folder / name)
             break
         except Unavailable as error:
@@ -75,7 +89,29 @@ def fetch(store: Store, release: str, folder: Path, patience: Patience) -> Manif
             if patience.stopped.wait(pause):
                 raise
             pause = min(2 * pause, LONGEST_PAUSE)
-    return open_bundle(folder, release)
+    return verify(folder, release)
+
+
+def verify(folder: Path, release: str) -> Facts:
+    """Return what a bundle on disk says, its two digests verified; raises Rejected.
+
+    What else a manifest must be is asked by the process that serves it: `conveyor.bundle` would
+    delay this one.
+    """
+    text = (folder / BUNDLE_MANIFEST).read_bytes()
+    if (found := hashlib.sha256(text).hexdigest()) != release:
+        raise Rejected(f"the manifest's sha256 is {found}, not the release {release}")
+    try:
+        said = json.loads(text)
+        facts = Facts(model=said["model"], sensitivity=said["lineage"]["sensitivity"])
+        onnx = said["onnx"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Rejected(f"the manifest of {release} is none: {error!r}") from error
+    with (folder / BUNDLE_MODEL).open("rb") as model:
+        found = hashlib.file_digest(model, "sha256").hexdigest()
+    if found != onnx:
+        raise Rejected(f"{BUNDLE_MODEL} has sha256 {found}, its manifest names {onnx}")
+    return facts
 
 
 def _download(store: Store, key: str, path: Path) -> None:
@@ -104,9 +140,9 @@ class Box:
 class Uploads:
     """Carries new samples to the bucket, some at a time; nothing where the data is personal."""
 
-    def __init__(self, store: Store, box: Box, manifest: Manifest) -> None:
+    def __init__(self, store: Store, box: Box, facts: Facts) -> None:
         self._store, self._box = store, box
-        self._allowed = manifest.lineage.sensitivity in OPEN_DATA
+        self._allowed = facts.sensitivity in OPEN_DATA
         self._seen: dict[str, int] = {}
         self._sent = 0
 

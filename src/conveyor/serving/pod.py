@@ -89,7 +89,7 @@ class Pod:
         tell("imported")
         patience = courier.Patience(within=settings.fetch_within, stopped=self._stopping)
         try:
-            manifest = courier.fetch(store, settings.release, settings.bundle, patience)
+            facts = courier.fetch(store, settings.release, settings.bundle, patience)
         except ConveyorError:
             if self._stopping.is_set():
                 return 0
@@ -98,9 +98,9 @@ class Pod:
         tell("fetched")
         offset = int.from_bytes(os.urandom(2), "big")
         box = courier.Box(release=settings.release, folder=settings.samples, offset=offset)
-        uploads = Rounds(courier.Uploads(store, box, manifest), settings.upload_every)
+        uploads = Rounds(courier.Uploads(store, box, facts), settings.upload_every)
         try:
-            return self._serve(manifest.model)
+            return self._serve(facts.model)
         finally:
             uploads.finish()
 
