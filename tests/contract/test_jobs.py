@@ -3,9 +3,12 @@
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from servers.job_place import job_place
 
 from conveyor.data.memory import MemoryDatasets, MemoryObjects
 from conveyor.domain.checks import Reading
@@ -87,14 +90,46 @@ class LocalWorker:
         self.jobs.stop()
 
 
+class KubernetesWorker:
+    """Plays the world around KubernetesJobs: real pods of a real cluster."""
+
+    def __init__(self, _state: Path) -> None:
+        self._opened = ExitStack()
+        self.place = self._opened.enter_context(job_place())
+        self.jobs = self.place.jobs()
+        self.datasets = SimpleNamespace(objects=self.place)
+
+    def finish(self, key: str) -> None:
+        wait_for(lambda: "work" in [j.phase for j in self.jobs.running() if j.key == key])
+        (pod,) = self.place.pods(key)
+        name = pod["metadata"]["name"]
+        self.place.kubectl("exec", name, "-c", "work", "--", "touch", "/job/run/work/go")
+        wait_for(lambda: self.jobs.result(key) is not None)
+
+    def finish_reading(self, key: str) -> None:
+        wait_for(lambda: self.jobs.result(key) is not None)
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+KUBERNETES = pytest.param(KubernetesWorker, marks=pytest.mark.cluster, id="kubernetes")
+
+
 def wait_for(condition) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-@pytest.fixture(params=[MemoryWorker, LocalWorker], ids=["memory", "local"])
+@pytest.fixture(
+    params=[
+        pytest.param(MemoryWorker, id="memory"),
+        pytest.param(LocalWorker, id="local"),
+        KUBERNETES,
+    ]
+)
 def worker(request, tmp_path):
     made = request.param(tmp_path)
     yield made

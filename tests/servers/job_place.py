@@ -1,7 +1,6 @@
 """A namespace for jobs on a real cluster, with a bucket, and eyes and hands for tests."""
 
 import base64
-import json
 import os
 import secrets
 import subprocess
@@ -14,11 +13,13 @@ from typing import Any
 import pytest
 
 from conveyor.data.s3 import S3Objects, connect
+from conveyor.domain.objects import ObjectRef
 from conveyor.knative.client import KubernetesCluster
 from conveyor.knative.connection import MERGE, Ask, ClusterSettings, Connection
+from conveyor.knative.jobmanifest import run_of
 from conveyor.knative.jobs import KubernetesJobs
 from conveyor.knative.jobsettings import JobSettings
-from conveyor.knative.resources import CONFIG_MAP, JOB, POD, SECRET
+from conveyor.knative.resources import CONFIG_MAP, POD, SECRET, Selection
 from conveyor.settings import S3Settings
 
 INSIDE = "http://minio.conveyor.test:9000"
@@ -33,6 +34,7 @@ class JobPlace:
     connection: Connection
     objects: S3Objects
     settings: JobSettings
+    endpoint: S3Settings
 
     @property
     def space(self) -> str:
@@ -42,11 +44,17 @@ class JobPlace:
         settings = JobSettings(**{**vars(self.settings), **changes})
         return KubernetesJobs(self.cluster, self.objects, settings)
 
-    def pods(self) -> list[dict[str, Any]]:
-        return list(self.cluster.list(POD, self.space).items)
+    def upload(self, key: str, body: bytes) -> ObjectRef:
+        """Store a user's upload."""
+        connect(self.endpoint).put_object(Bucket=self.endpoint.bucket, Key=key, Body=body)
+        return self.objects.head(key)
 
-    def job_objects(self) -> list[dict[str, Any]]:
-        return list(self.cluster.list(JOB, self.space).items)
+    def of(self, key: str) -> str:
+        """Return the label selector of the pods of a run."""
+        return f"conveyor.dev/run={run_of(key)}"
+
+    def pods(self, key: str) -> list[dict[str, Any]]:
+        return list(self.cluster.list(POD, self.space, Selection(labels=self.of(key))).items)
 
     def make(self, path: str, body: dict[str, Any]) -> Any:
         return self.connection.json(Ask(method="POST", path=path, body=body))
@@ -70,7 +78,7 @@ def wait_for(condition, seconds: float = PATIENCE) -> Any:
 
 
 @contextmanager
-def job_place() -> Iterator[JobPlace]:
+def job_place(tag: str = "") -> Iterator[JobPlace]:
     """Make a namespace as `conveyor deploy` does, and take it away again."""
     settings = ClusterSettings.from_env(os.environ)
     cluster, connection = KubernetesCluster(settings), Connection(settings)
@@ -82,8 +90,14 @@ def job_place() -> Iterator[JobPlace]:
         access_key=os.environ["AWS_ACCESS_KEY_ID"],
         secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
     )
+    place = JobPlace(
+        cluster,
+        connection,
+        S3Objects(endpoint),
+        _settings(name, tag or os.environ.get("CONVEYOR_TEST_TAG", "")),
+        endpoint,
+    )
     connect(endpoint).create_bucket(Bucket=name)
-    place = JobPlace(cluster, connection, S3Objects(endpoint), _settings(name))
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     place.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     try:
@@ -96,18 +110,17 @@ def job_place() -> Iterator[JobPlace]:
         connection.close()
 
 
-def _settings(name: str) -> JobSettings:
-    pattern = os.environ.get("CONVEYOR_TEST_IMAGES")
-    if not pattern:
+def _settings(name: str, tag: str) -> JobSettings:
+    if not tag:
         pytest.fail(
-            "set CONVEYOR_TEST_IMAGES to the names of images that the cluster has, with {} for "
-            "line, train and convert: dev.local/conveyor-{}:TAG"
+            "set CONVEYOR_TEST_TAG to the tag of images that the cluster has: scripts/images "
+            "builds dev.local/conveyor-{line,train,convert} and prints it"
         )
     return JobSettings(
         line=name,
         namespace=name,
-        images={kind: pattern.format(kind) for kind in ("train", "convert")},
-        steps=pattern.format("line"),
+        images={kind: f"dev.local/conveyor-{kind}:{tag}" for kind in ("train", "convert")},
+        steps=f"dev.local/conveyor-line:{tag}",
         # Two cores for everything.
         share=0.02,
     )
@@ -132,8 +145,3 @@ def _empty(endpoint: S3Settings) -> None:
     for found in client.list_objects_v2(Bucket=endpoint.bucket).get("Contents", ()):
         client.delete_object(Bucket=endpoint.bucket, Key=found["Key"])
     client.delete_bucket(Bucket=endpoint.bucket)
-
-
-def record(thing: Any) -> str:
-    """Return an object as a test may keep it."""
-    return json.dumps(thing, indent=1, sort_keys=True)

@@ -124,7 +124,8 @@ def _model_state(row: Mapping[str, Any]) -> Text:
 
 
 def _job(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["kind"], row["owner"], row["key"][:SHORT], row["phase"], ago(row["since"])
+    why = f": {row['reason']}" if row["reason"] else ""
+    return row["kind"], row["owner"], row["key"][:SHORT], row["phase"] + why, ago(row["since"])
 
 
 def _foot(counts: Mapping[str, Any]) -> Text:
