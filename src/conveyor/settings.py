@@ -1,7 +1,7 @@
 """Settings of the entry points: frozen, read once from the environment, never at import."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
@@ -42,7 +42,7 @@ class S3Settings:
     endpoint: str | None = None
     region: str | None = None
     access_key: str | None = None
-    secret_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
     token: str | None = None
 
     @classmethod

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,9 +40,6 @@ class Postgres:
                 shutil.copytree(self._packages / name, folder / "packages" / name)
             self._packages = folder / "packages"
             os.chown(folder, NOBODY, NOBODY)
-            for parent in (folder, *folder.parents):
-                if parent.stat().st_uid in {0, NOBODY} and parent != Path(parent.anchor):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self._initialise()
 
     @property
@@ -86,12 +84,15 @@ class Postgres:
         password.write_text(self._password)
         password.chmod(0o644)
         given = ["--username=tester", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
-        subprocess.run(
+        done = subprocess.run(
             [self._program("initdb"), *given, "--locale=C.UTF-8", self._folder / "data"],
             user=self._user,
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
+        if done.returncode:
+            pytest.fail(f"PostgreSQL's initdb failed: {done.stderr}", pytrace=False)
 
 
 def _packages() -> Path:
@@ -109,8 +110,10 @@ def ledger_url(request, folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
+def postgres() -> Iterator[Postgres]:
+    # Not below pytest's folder, which is for its own user alone.
+    with tempfile.TemporaryDirectory(prefix="conveyor-postgres-") as folder:
+        server = Postgres(Path(folder))
+        server.start()
+        yield server
+        server.stop()

@@ -1,19 +1,13 @@
 """A real MinIO, and every kind of bucket with a way to write into it as a user does."""
 
 import itertools
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import urllib3
+from servers.minio import minio
 
 from conveyor.data.folder import FolderObjects
 from conveyor.data.memory import MemoryObjects
@@ -21,7 +15,7 @@ from conveyor.data.s3 import S3Objects, connect
 from conveyor.ports import Objects
 from conveyor.settings import S3Settings
 
-MINIO = Path(__file__).parents[3] / ".tools" / "minio"
+__all__ = ["minio"]
 NUMBERS = itertools.count(1)
 
 
@@ -33,55 +27,6 @@ class Bucket:
     objects: Objects
     upload: Callable[[str, bytes], object]
     delete: Callable[[str], object]
-
-
-@pytest.fixture(scope="session")
-def minio(tmp_path_factory) -> Iterator[S3Settings]:
-    if not MINIO.exists():
-        pytest.fail(f"{MINIO} is missing; get it with: make tools", pytrace=False)
-    folder = tmp_path_factory.mktemp("minio")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    settings = S3Settings(
-        bucket="unset",
-        endpoint=f"http://{address}",
-        access_key="tester",
-        secret_key=secrets.token_hex(16),
-    )
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "MINIO_ROOT_USER": settings.access_key,
-        "MINIO_ROOT_PASSWORD": settings.secret_key,
-        "MINIO_BROWSER": "off",
-    }
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [MINIO, "server", "--quiet", "--address", address, folder / "data"],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_ready(f"http://{address}/minio/health/ready", folder / "log")
-        yield settings
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
-
-
-def _wait_until_ready(url: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    with urllib3.PoolManager(retries=False, timeout=2) as pool:
-        while time.monotonic() < deadline:
-            try:
-                if pool.request("GET", url).status == 200:
-                    return
-            except urllib3.exceptions.HTTPError:
-                pass
-            time.sleep(0.1)
-    pytest.fail(f"MinIO did not start in 30 s:\n{log.read_text()}")
 
 
 def make_s3(minio: S3Settings, *, versioned: bool, **limits: int) -> Bucket:
