@@ -43,7 +43,7 @@ class S3Settings:
     region: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], *, bucket: str) -> Self:

@@ -1,0 +1,6 @@
+"""The API of the line as a Knative service."""
+
+from conveyor.cluster.desk import serve
+
+if __name__ == "__main__":
+    serve()
