@@ -43,8 +43,9 @@ format: $(STAMP) ## Format and mend what can be mended
 docs: $(STAMP) ## Serve the documentation on this machine
 	$(BIN)/mkdocs serve
 
-tools: $(STAMP) ## Get what the tests need beside Python: MinIO, into .tools
+tools: $(STAMP) ## Get what the tests need beside Python: MinIO and kustomize, into .tools
 	@scripts/minio
+	@scripts/kustomize
 
 images: ## Build the images of functions/Dockerfile, tagged by commit
 	@scripts/images

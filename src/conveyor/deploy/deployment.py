@@ -9,7 +9,7 @@ from typing import Any
 
 from conveyor.deploy.credentials import Secret
 from conveyor.deploy.differences import Change, compare
-from conveyor.deploy.kinds import AWAITED, EVENT, NAMESPACE, ORDER, POD, Name, name_of
+from conveyor.deploy.kinds import AWAITED, EVENT, NAMESPACE, ORDER, POD, SERVICE, Name, name_of
 from conveyor.deploy.objects import Objects
 from conveyor.deploy.readiness import condition_of, troubles, warnings
 from conveyor.deploy.wishes import Namespaces
@@ -167,21 +167,25 @@ def _report(
     waiting: set[Name], reasons: Mapping[Name, str], cluster: Objects, within: timedelta
 ) -> str:
     lines = [f"not ready after {within.total_seconds():.0f} s:"]
-    for name in sorted(waiting):
-        lines.append(f"  {name}: {reasons.get(name) or 'no reason given'}")
-        if name.kind.name == "Service":
-            lines += [f"    {each}" for each in _told_by_pods(name, cluster)]
+    functions = {name for name in waiting if name.kind == SERVICE}
+    for name in sorted(functions or waiting):
+        lines.append(f"- {name}: {reasons.get(name) or 'no reason given'}")
+        if name.kind == SERVICE:
+            lines += [f"-   {each}" for each in _told_by_pods(name, cluster)]
+    if functions and (others := len(waiting - functions)):
+        lines.append(f"- {others} triggers and sources that wait for these")
     for namespace in sorted({name.namespace for name in waiting}):
         with suppress(ConveyorError):
-            lines += [f"  {each}" for each in warnings(cluster.list(EVENT, namespace))[-5:]]
+            lines += [f"- {each}" for each in warnings(cluster.list(EVENT, namespace))[-5:]]
     lines.append("what was applied stays; mend the cause and deploy again")
     return "\n".join(lines)
 
 
 def _told_by_pods(name: Name, cluster: Objects) -> Iterator[str]:
-    selected = f"serving.knative.dev/service={name.name}"
     try:
-        pods = cluster.list(POD, name.namespace, selected)
+        status = cluster.get(name.kind, name.namespace, name.name).get("status") or {}
+        revision = status.get("latestCreatedRevisionName", "")
+        pods = cluster.list(POD, name.namespace, f"serving.knative.dev/revision={revision}")
     except ConveyorError as error:
         yield f"its pods cannot be seen: {error}"
         return
@@ -189,4 +193,4 @@ def _told_by_pods(name: Name, cluster: Objects) -> Iterator[str]:
         yield f"pod {pod}: {wrong}"
         with suppress(ConveyorError):
             said = cluster.log(name.namespace, pod, container) if container else ""
-            yield from (f"  | {line}" for line in said.splitlines()[-5:])
+            yield from (f"| {line}" for line in said.splitlines()[-5:])

@@ -6,7 +6,7 @@ import pytest
 from conveyor.cli.main import COMMANDS, Commands, cli
 
 DOCS = Path(__file__).parents[3] / "docs"
-SHARED = {"--json", "--url", "--token", "--help"}
+SHARED = {"--json", "--url", "--token", "--host", "--help"}
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
