@@ -38,7 +38,7 @@ class Eyes:
         self._watchers = (
             Watcher("bucket", self._bucket, look),
             Watcher("repository", self._repository, settings.slow_look),
-            Watcher("ledger", self._tidy, _TIDY),
+            Watcher("state folder", self._tidy, _TIDY),
             Watcher("clock", self._ticks, _TICK),
         )
 
@@ -75,3 +75,5 @@ class Eyes:
         gone = forget(self._parts.ledger, now=self._clock.now())
         if gone:
             _log.info("%d old ticks and traffic summaries were forgotten", gone)
+        self._parts.jobs.tidy(self._clock.now())
+        self._parts.services.tidy(self._clock.now())

@@ -1,16 +1,19 @@
 """Python environments made once from declared requirements, kept by the hash of their text."""
 
 import fcntl
+import logging
 import os
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from conveyor.domain.identity import digest
+from conveyor.domain.retention import Retention
 from conveyor.errors import InvalidLine, Rejected, Superseded, Unavailable
 
 _READY = ".conveyor-ready"
@@ -21,6 +24,11 @@ _OPTION = re.compile(r"^\s*(?:-|/|\.|.*(?:@\s*(?:file:|/|\.)|\.\./|\$\{))", re.M
 """Options, paths, and `${NAME}`: uv would put a variable there, of which one may be a password of
 the index, and ask whatever host the line names for it."""
 _TIMEOUT = 1800.0
+
+RETENTION = Retention()
+"""Of environments, each of which may take a gigabyte."""
+
+_log = logging.getLogger(__name__)
 
 
 class Environments:
@@ -45,14 +53,41 @@ class Environments:
                 "options and paths on this machine have no meaning in a run"
             )
             raise InvalidLine(msg)
-        folder = self._root / digest("environment", requirements, str(self._python))[:32]
+        folder = self._folder(requirements)
         self._root.mkdir(parents=True, exist_ok=True)
         with _locked(self._root / f"{folder.name}.lock", stop):
             if not (folder / _READY).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 self._make(folder, requirements, log, stop)
-                (folder / _READY).touch()
+            # When it was used last, too: see tidy.
+            (folder / _READY).touch()
         return folder
+
+    def tidy(self, now: datetime, working: Iterable[str], rule: Retention = RETENTION) -> None:
+        """Remove what was not used lately; working are the requirements of runs that go on."""
+        kept = {self._folder(requirements).name for requirements in working}
+        used = {
+            ready.parent.name: datetime.fromtimestamp(ready.stat().st_mtime, UTC)
+            for ready in self._root.glob(f"*/{_READY}")
+        }
+        for name in rule.gone(used, now):
+            if name not in kept:
+                self._remove(self._root / name, used[name])
+
+    def _remove(self, folder: Path, used: datetime) -> None:
+        """Remove an environment, unless it is in use again since somebody looked."""
+        ready = folder / _READY
+        with _locked(self._root / f"{folder.name}.lock", threading.Event()):
+            if datetime.fromtimestamp(ready.stat().st_mtime, UTC) > used:
+                return
+            # First of all not ready: half an environment is none.
+            ready.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_suffix(".txt").unlink(missing_ok=True)
+        _log.info("the environment %s was not used since %s and is removed", folder.name, used)
+
+    def _folder(self, requirements: str) -> Path:
+        return self._root / digest("environment", requirements, str(self._python))[:32]
 
     def _make(self, folder: Path, requirements: str, log: Path, stop: threading.Event) -> None:
         listing = folder.with_suffix(".txt")

@@ -102,6 +102,15 @@ class LocalJobs:
             if job.thread is not None:
                 job.thread.join(_DRAIN)
 
+    def tidy(self, now: datetime) -> None:
+        """Remove environments that were not used lately, and what killed engines left of runs."""
+        with self._lock:
+            working = [job.spec.requirements for job in self._jobs.values()]
+            for folder in self._root.iterdir():
+                if folder.name not in self._jobs and not (folder / "spec.json").exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+        self._shop.environments.tidy(now, [text for text in working if text is not None])
+
     def containment(self) -> tuple[str, ...]:
         """Return which fences around foreign code hold on this machine, for a person."""
         return self._shop.fences.describe()

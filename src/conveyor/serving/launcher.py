@@ -1,14 +1,17 @@
 """Starts the serve process of a release: its bundle fetched and verified, its environment bare."""
 
+import logging
+import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from conveyor.bundle import fetch_bundle, open_bundle
 from conveyor.domain.objects import requests_folder
+from conveyor.domain.retention import Retention
 from conveyor.errors import Rejected, Unavailable
 from conveyor.ports import Objects
 from conveyor.serving.process import Launch, ServeProcess
@@ -16,6 +19,11 @@ from conveyor.serving.table import Place
 
 Around = Callable[[Path, tuple[Path, ...]], tuple[str, ...]]
 """Returns what to put before a command that may read one folder and write to some others."""
+
+RETENTION = Retention()
+"""Of releases that serve no more: going back to one of the last finds its bundle on the machine."""
+
+_log = logging.getLogger(__name__)
 
 
 def _unfenced(_read: Path, _write: tuple[Path, ...]) -> tuple[str, ...]:
@@ -80,6 +88,24 @@ class Launcher:
             )
         )
 
+    def tidy(self, now: datetime, placed: Collection[str], rule: Retention = RETENTION) -> None:
+        """Remove bundles and logs of releases that have no place here and were not used lately."""
+        bundles = self._state / "bundles"
+        bundles.mkdir(exist_ok=True)
+        with self._fetching:
+            used = {}
+            for folder in bundles.iterdir():
+                if folder.name in placed:
+                    os.utime(folder, (now.timestamp(), now.timestamp()))
+                else:
+                    used[folder.name] = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+            for release in rule.gone(used, now):
+                self._verified.discard(release)
+                shutil.rmtree(bundles / release, ignore_errors=True)
+                shutil.rmtree(self._temporary(release), ignore_errors=True)
+                self.log(release).unlink(missing_ok=True)
+                _log.info("%s serves no more: its bundle and log are removed", release[:16])
+
     def _scratch(self, release: str) -> tuple[Path, ...]:
         """Return the folders that a release writes to: large requests, and sampled ones."""
         samples = self._samples(release)
@@ -124,6 +150,8 @@ class Launcher:
             if release not in self._verified:
                 self._fetch(release, folder)
                 self._verified.add(release)
+            # When it was used last: see tidy.
+            os.utime(folder)
         return folder
 
     def _fetch(self, release: str, folder: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -144,6 +145,13 @@ class ProcessServices:
             yield slot
         finally:
             slot.leave()
+
+    def tidy(self, now: datetime) -> None:
+        """Remove what is left of releases that dropped out long ago."""
+        with self._lock:
+            placed = {*self._slots, *(slot.release for slot in self._retired)}
+        # What gets a place from here on is used now, which keeps it.
+        self._launcher.tidy(now, placed)
 
     def close(self) -> None:
         """Stop all processes: each finishes what it answers and sends its evidence."""

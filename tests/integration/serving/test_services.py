@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -47,6 +47,28 @@ def test_an_idle_release_is_stopped_and_starts_again_on_demand(services, double,
     until(lambda: pid_of(services) == 0)
     assert data_of(services.infer("wine", double.digest, asking(1, 2))) == [2.0, 4.0]
     assert pid_of(services) not in {0, first}
+
+
+def test_what_is_left_of_a_dropped_release_goes_in_the_end_and_comes_back_with_it(
+    services, double, triple, line, tmp_path
+):
+    """What has a place stays however old it is."""
+    bundle = tmp_path / "state" / "bundles" / double.digest
+    today = datetime.now(UTC)
+    later, last = today + timedelta(days=40), today + timedelta(days=80)
+    services.ensure(double, line())
+    services.apply("wine", all_to(double), expected=NONE)
+    services.tidy(later)
+    pid = pid_of(services)
+    services.apply("wine", all_to(triple), expected=all_to(double))
+    until(lambda: not leftovers.began(pid))
+    services.tidy(later)
+    assert bundle.exists()
+    services.tidy(last)
+    assert not bundle.exists()
+    assert not services.log(double.digest).exists()
+    services.ensure(double, line())
+    assert bundle.exists()
 
 
 def test_a_release_that_drops_out_of_the_traffic_is_stopped(services, double, triple, line):
