@@ -18,8 +18,10 @@ UNCOUNTED = "conveyor-uncounted"
 CONNECT = 5.0
 CONNECTIONS = 16
 
-ROUTED = 3.0
-"""Seconds in which the ingress follows a new place; it takes 0.1 to 0.2 of them."""
+SETTLED = 3.0
+"""Seconds in which the ingress follows a new place, or a pod starts its crashed model again; both
+take less than one.
+"""
 
 PAUSE = 0.1
 
@@ -40,14 +42,14 @@ class Asking:
         Unavailable when it may come up yet.
         """
         path = f"/v2/models/{quote(model, safe='')}/infer"
-        answer = self._until_routed(model, release, path, request)
+        answer = self._until_settled(model, release, path, request)
         if answer.status == OK:
             return answer.data
         said = answer.data[:_SHOWN].decode(errors="replace")
         where = f"release {release[:16]} of {model}"
-        if answer.status == DIED:
+        if answer.status == DIED and not _is_refused(answer):
             raise Rejected(f"{where} died or broke off while it answered: {said}")
-        if answer.status in _AWAY or _is_foreign(answer):
+        if answer.status in _AWAY or _is_foreign(answer) or _is_refused(answer):
             raise Unavailable(f"{where} is not up: {answer.status} {said}")
         raise Rejected(f"{where} answered {answer.status}: {said}")
 
@@ -58,13 +60,13 @@ class Asking:
         except Unavailable:
             return False
 
-    def _until_routed(
+    def _until_settled(
         self, model: str, release: str, path: str, request: bytes
     ) -> urllib3.BaseHTTPResponse:
-        end = time.monotonic() + ROUTED
+        end = time.monotonic() + SETTLED
         while True:
             answer = self._send(model, release, path, request)
-            if not _is_foreign(answer) or time.monotonic() > end:
+            if not (_is_foreign(answer) or _is_refused(answer)) or time.monotonic() > end:
                 return answer
             time.sleep(PAUSE)
 
@@ -100,6 +102,11 @@ class Asking:
 def _urls(service: Json) -> list[str]:
     traffic = service.get("status", {}).get("traffic") or ()
     return [str(each["url"]) for each in traffic if each.get("url")]
+
+
+def _is_refused(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether nobody listened behind Knative's queue: the model never saw the request."""
+    return answer.status == DIED and b"connection refused" in answer.data
 
 
 def _is_foreign(answer: urllib3.BaseHTTPResponse) -> bool:

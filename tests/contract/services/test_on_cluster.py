@@ -19,6 +19,7 @@ import urllib3
 from conveyor.codec import Keyring, decode
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
 from conveyor.domain.events import new_event
+from conveyor.domain.evidence import LATENCY_BOUNDS_MS, Evidence
 from conveyor.domain.line import Line, Model, RolloutPolicy, Serve
 from conveyor.domain.payloads import InferenceObserved, ReleaseCreated
 from conveyor.domain.traffic import Traffic
@@ -188,6 +189,9 @@ def test_a_candidate_that_crashes_under_traffic_is_rolled_back(
     services.ensure(first, line)
     services.apply("wine", only(first), expected=NONE)
     services.ensure(second, line)
+    latency = (50, *(0 for _ in LATENCY_BOUNDS_MS))
+    used = Evidence(requests=50, latency=latency)
+    world.ports["evidence"].put(first.digest, "used", 0, used, datetime.now(UTC))
     releases = Registry.of("wine", world.ports["history"].tags()).releases
     candidate = next(each for each in releases if each.digest == second.digest)
     created = ReleaseCreated(
