@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from conveyor.domain.traffic import WHOLE
 from conveyor.errors import Busy, Conflict, NotFound, Rejected, Unavailable
-from conveyor.knative import names, standing
+from conveyor.knative import facts, names, standing
 from conveyor.knative import traffic as mapping
 from conveyor.knative.asking import Asking
 from conveyor.knative.manifest import service
@@ -59,7 +59,7 @@ class Starting:
         seen = self._await(model, wanted)
         if seen.state is State.READY:
             return
-        what = f"release {_release(wanted)[:16]} of {model}"
+        what = f"release {facts.release_of(wanted)[:16]} of {model}"
         if seen.state is State.FAILED:
             self._withdraw(model, wanted, previous)
             raise Rejected(f"{what} did not start: {seen.why}")
@@ -72,7 +72,7 @@ class Starting:
         awaited = Awaited(
             kind=SERVICE, namespace=self._settings.namespace, name=names.service_name(model)
         )
-        if wait(self._cluster, awaited, _routed, within=ROUTE) is None:
+        if wait(self._cluster, awaited, facts.routed, within=ROUTE) is None:
             logger.warning("the ingress has not followed the traffic of %s yet", model)
 
     def _begin(self, model: str, wanted: Json) -> Json | None:
@@ -82,7 +82,9 @@ class Starting:
             try:
                 if found is None:
                     first = Target(
-                        revision=_name(wanted), percent=WHOLE, tag=names.tag(_release(wanted))
+                        revision=facts.revision_name(wanted),
+                        percent=WHOLE,
+                        tag=names.tag(facts.release_of(wanted)),
                     )
                     manifest = service(self._settings, model, wanted, (first,))
                     self._cluster.create(SERVICE, self._settings.namespace, manifest)
@@ -98,14 +100,14 @@ class Starting:
 
     def _is_made(self, found: Json, wanted: Json) -> bool:
         """Whether the revision exists or is being made; one that failed before is cleared away."""
-        revision = self._revision(found, _name(wanted))
+        revision = self._revision(found, facts.revision_name(wanted))
         if revision is None:
-            return _template_name(found) == _name(wanted)
+            return facts.template_name(found) == facts.revision_name(wanted)
         failed = standing.of_revision(revision).state is State.FAILED
-        if not failed or _is_target(found, wanted):
+        if not failed or facts.is_target(found, wanted):
             return True
-        self._cluster.delete(REVISION, self._settings.namespace, _name(wanted))
-        return _template_name(found) == _name(wanted)
+        self._cluster.delete(REVISION, self._settings.namespace, facts.revision_name(wanted))
+        return facts.template_name(found) == facts.revision_name(wanted)
 
     def _await(self, model: str, wanted: Json) -> Standing:
         end = time.monotonic() + self._settings.startup.total_seconds()
@@ -118,10 +120,12 @@ class Starting:
         found = self.find(model)
         if found is None:
             raise Conflict(f"the service of {model} was deleted while a release started")
-        awaited = Awaited(kind=REVISION, namespace=self._settings.namespace, name=_name(wanted))
+        awaited = Awaited(
+            kind=REVISION, namespace=self._settings.namespace, name=facts.revision_name(wanted)
+        )
 
         def decided(revision: Json | None) -> Standing | None:
-            if revision is None or not _belongs(revision, found):
+            if revision is None or not facts.belongs(revision, found):
                 return None
             seen = standing.of_revision(revision)
             return None if seen.state is State.STARTING else seen
@@ -129,41 +133,47 @@ class Starting:
         seen = wait(self._cluster, awaited, decided, within=LOOK)
         if seen is None:
             seen = self._look_closer(model, found, wanted)
-        doubtful = seen.state is State.FAILED and _is_served(found, wanted)
+        doubtful = seen.state is State.FAILED and facts.is_proved(found, wanted)
         # A revision at zero keeps its last failure: whether it still fails is seen by asking.
-        return standing.READY if doubtful and self._asking.is_up(model, _release(wanted)) else seen
+        return (
+            standing.READY
+            if doubtful and self._asking.is_up(model, facts.release_of(wanted))
+            else seen
+        )
 
     def _look_closer(self, model: str, found: Json, wanted: Json) -> Standing:
         """Look at pods, and at a Service whose revision has not come to be."""
-        if self._revision(found, _name(wanted)) is None:
-            if _template_name(found) != _name(wanted):
+        if self._revision(found, facts.revision_name(wanted)) is None:
+            if facts.template_name(found) != facts.revision_name(wanted):
                 self._begin(
                     model, wanted
                 )  # another release was written over it, before it was made
             return standing.of_configuration(found)
-        selection = Selection(labels=f"serving.knative.dev/revision={_name(wanted)}")
+        selection = Selection(labels=f"serving.knative.dev/revision={facts.revision_name(wanted)}")
         return standing.of_pods(self._cluster.list(POD, self._settings.namespace, selection).items)
 
     def _withdraw(self, model: str, wanted: Json, previous: Json | None) -> None:
         """Take a revision that cannot start away, unless it has a share of the traffic."""
         for _ in range(ATTEMPTS):
             found = self.find(model)
-            if found is None or mapping.has_share(mapping.targets(found), _name(wanted)):
+            if found is None or mapping.has_share(
+                mapping.targets(found), facts.revision_name(wanted)
+            ):
                 return
             with suppress(Conflict):
                 self._withdraw_from(found, wanted, previous)
                 return
 
     def _withdraw_from(self, found: Json, wanted: Json, previous: Json | None) -> None:
-        left = mapping.without(mapping.targets(found), _name(wanted))
+        left = mapping.without(mapping.targets(found), facts.revision_name(wanted))
         if not left:
             self._delete(found)
             return
-        ours = _template_name(found) == _name(wanted)
+        ours = facts.template_name(found) == facts.revision_name(wanted)
         template = previous if ours and previous is not None else found["spec"]["template"]
         self._write(found, template, left)
-        if _template_name({"spec": {"template": template}}) != _name(wanted):
-            self._cluster.delete(REVISION, self._settings.namespace, _name(wanted))
+        if facts.template_name({"spec": {"template": template}}) != facts.revision_name(wanted):
+            self._cluster.delete(REVISION, self._settings.namespace, facts.revision_name(wanted))
 
     def _delete(self, found: Json) -> None:
         metadata = found["metadata"]
@@ -185,44 +195,4 @@ class Starting:
             revision = self._cluster.get(REVISION, self._settings.namespace, name)
         except NotFound:
             return None
-        return revision if _belongs(revision, found) else None
-
-
-def _name(template: Json) -> str:
-    return str(template["metadata"]["name"])
-
-
-def _release(template: Json) -> str:
-    return str(template["metadata"]["annotations"][names.RELEASE])
-
-
-def _template_name(found: Json) -> str:
-    return str(found["spec"]["template"].get("metadata", {}).get("name", ""))
-
-
-def _is_target(found: Json, wanted: Json) -> bool:
-    return any(each.revision == _name(wanted) for each in mapping.targets(found))
-
-
-def _is_served(found: Json, wanted: Json) -> bool:
-    """Whether a revision proved itself before: a model's first has its place before it did."""
-    own = [each for each in mapping.targets(found) if each.revision == _name(wanted)]
-    return any(each.tag in mapping.ROLES or not each.percent for each in own)
-
-
-def _belongs(revision: Json, found: Json) -> bool:
-    """Whether a revision is of this very Service, not of one of its name that was deleted."""
-    metadata = revision["metadata"]
-    owner = (metadata.get("labels") or {}).get("serving.knative.dev/serviceUID")
-    return owner == found["metadata"]["uid"] and not metadata.get("deletionTimestamp")
-
-
-def _routed(found: Json | None) -> bool | None:
-    """Return True once the routes are as the newest generation says, None before."""
-    if found is None:
-        return True
-    status = found.get("status", {})
-    if status.get("observedGeneration") != found["metadata"]["generation"]:
-        return None
-    ready = {each["type"]: each["status"] for each in status.get("conditions") or ()}
-    return True if ready.get("RoutesReady") == "True" else None
+        return revision if facts.belongs(revision, found) else None
