@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from conveyor.domain.objects import BUNDLE_MANIFEST, BUNDLE_MODEL, bundle_folder
 from conveyor.errors import NotFound, Rejected
-from conveyor.ports import Objects
 
 MODEL, MANIFEST = BUNDLE_MODEL, BUNDLE_MANIFEST
 SCHEMA = "dev.conveyor.manifest.v1"
@@ -24,6 +23,22 @@ DATATYPES = (
     *("FP16", "FP32", "FP64", "BYTES"),
 )
 """The tensor types of the Open Inference Protocol; BYTES are strings."""
+
+
+class Bucket(Protocol):
+    """What a bundle needs of ports.Objects; all ports would delay each start of a model."""
+
+    def read(self, key: str) -> bytes:
+        """Return a small object's bytes; raises NotFound."""
+        ...
+
+    def put(self, key: str, body: bytes | Path) -> None:
+        """Store bytes or a file's contents once."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Write an object's bytes to a file that does not exist yet; raises NotFound."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +168,7 @@ def read_manifest(text: bytes) -> Manifest:
     return manifest
 
 
-def put_bundle(objects: Objects, manifest: Manifest, model: Path) -> str:
+def put_bundle(objects: Bucket, manifest: Manifest, model: Path) -> str:
     """Store a bundle, once; the manifest last, so that a bundle with a manifest is whole.
 
     Returns the release's digest; raises Rejected when the file is not the one the manifest names.
@@ -165,12 +180,12 @@ def put_bundle(objects: Objects, manifest: Manifest, model: Path) -> str:
     return release
 
 
-def load_manifest(objects: Objects, release: str) -> Manifest:
+def load_manifest(objects: Bucket, release: str) -> Manifest:
     """Read a stored release's manifest; raises NotFound, or Rejected on a digest that differs."""
     return _verified(objects.read(bundle_folder(release) + MANIFEST), release)
 
 
-def fetch_bundle(objects: Objects, release: str, directory: Path) -> Manifest:
+def fetch_bundle(objects: Bucket, release: str, directory: Path) -> Manifest:
     """Download a bundle into a folder (made where absent) and verify both digests.
 
     What is there already is verified too, and kept. Raises NotFound, or Rejected when a digest does
