@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from conveyor.domain.traffic import WHOLE
-from conveyor.errors import Busy, Conflict, NotFound, Rejected, Unavailable
+from conveyor.errors import Busy, Conflict, ConveyorError, NotFound, Rejected, Unavailable
 from conveyor.knative import facts, names, standing
 from conveyor.knative import traffic as mapping
 from conveyor.knative.asking import Asking
@@ -61,7 +61,11 @@ class Starting:
             return
         what = f"release {facts.release_of(wanted)[:16]} of {model}"
         if seen.state is State.FAILED:
-            self._withdraw(model, wanted, previous)
+            try:
+                self._withdraw(model, wanted, previous)
+            except ConveyorError as error:
+                # Why it did not start must not be lost over that.
+                logger.warning("%s is not taken away: %s", what, error)
             raise Rejected(f"{what} did not start: {seen.why}")
         raise Unavailable(
             f"{what} has not started within {self._settings.startup}: {seen.why or 'it is slow'}"
