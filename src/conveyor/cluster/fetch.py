@@ -58,8 +58,7 @@ def _export(settings: StepSettings) -> Export:
     def export(commit: str, folder: Path) -> None:
         if not settings.remote:
             raise Rejected("CONVEYOR_GIT_REMOTE is not set; it names the line's repository")
-        folder = settings.scratch / "access"
-        keys = access(settings.remote, settings.environment, folder)
+        keys = access(settings.remote, settings.environment, settings.scratch / "access")
         history = GitHistory(settings.remote, settings.scratch / "git", environment=keys)
         history.export(commit, folder)
 
