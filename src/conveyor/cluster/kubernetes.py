@@ -5,6 +5,7 @@ from functools import partial
 
 from conveyor.cluster.late import late
 from conveyor.cluster.parts import Parts
+from conveyor.cluster.settings import FunctionSettings
 from conveyor.domain.events import Event
 from conveyor.domain.payloads import JobFinished
 from conveyor.functions import Station
@@ -18,24 +19,28 @@ from conveyor.stations.reconcile import Restorer
 
 
 class KubernetesParts(Parts):
-    """Opened as Delivery's parts are."""
+    """Opened as Delivery's parts are; raises Rejected for a setting that is missing or wrong."""
+
+    def __init__(self, settings: FunctionSettings) -> None:
+        super().__init__(settings)
+        self._access = ClusterSettings.from_env(settings.environment)
+        self._running = JobSettings.from_env(settings.environment)
+        self._serving = ServicesSettings.from_env(settings.environment)
 
     @late
     def cluster(self) -> KubernetesCluster:
         """The Kubernetes API."""
-        return KubernetesCluster(ClusterSettings.from_env(self.settings.environment))
+        return KubernetesCluster(self._access)
 
     @late
     def jobs(self) -> KubernetesJobs:
         """Runs of training, conversion and large reads."""
-        settings = JobSettings.from_env(self.settings.environment)
-        return KubernetesJobs(self.cluster, self.objects, settings)
+        return KubernetesJobs(self.cluster, self.objects, self._running)
 
     @late
     def services(self) -> KnativeServices:
         """The model services."""
-        settings = ServicesSettings.from_env(self.settings.environment)
-        return KnativeServices(self.cluster, settings)
+        return KnativeServices(self.cluster, self._serving)
 
     @late
     def restore(self) -> Restorer:

@@ -125,7 +125,13 @@ class Pod:
     def end(self) -> int:
         """Ask it to end; returns its exit status."""
         self.terminate()
-        return self._process.wait(30)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return its exit status once it has ended."""
+        status = self._process.wait(30)
+        self._listening.join(10)
+        return status
 
     def kill(self) -> None:
         self._process.kill()
@@ -173,12 +179,23 @@ class Shop:
             "CONVEYOR_LEDGER": self.database.replace("+psycopg", ""),
             "CONVEYOR_KEY_LINE": self.key,
             "CONVEYOR_TOKEN": self.token,
+            "CONVEYOR_JOBS_NAMESPACE": "shop-jobs",
+            "CONVEYOR_MODELS_NAMESPACE": "shop-models",
+            "CONVEYOR_IMAGE_LINE": "dev.local/line:1",
+            "CONVEYOR_IMAGE_SERVE": "dev.local/serve:1",
+            "KUBECONFIG": str(self.folder / "no-cluster"),
             "CONVEYOR_CACHE": str(self.folder / f"cache{len(self.pods)}"),
         }
 
-    def start(self, station: str, **changed: str) -> Pod:
+    def pod(self, station: str, **changed: str) -> Pod:
+        """Return a pod that may not start."""
         pod = Pod(station, {**self.environment(), **changed})
         self.pods.append(pod)
+        return pod
+
+    def start(self, station: str, **changed: str) -> Pod:
+        """Return a pod that answers."""
+        pod = self.pod(station, **changed)
         pod.wait_ready()
         return pod
 
