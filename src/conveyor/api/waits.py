@@ -60,8 +60,9 @@ def for_model(parts: Parts, model: Model, tree: Tree, *, refused: bool) -> str:
     current = parts.rollouts.current(model.name)
     if current is not None:
         return for_rollout(parts, current)
-    if working := [job.kind for job in parts.jobs.running() if job.owner == model.name]:
-        return f"waits for its {working[0]} run"
+    if working := [job for job in parts.jobs.running() if job.owner == model.name]:
+        why = f": {working[0].reason}" if working[0].reason else ""
+        return f"waits for its {working[0].kind} run{why}"
     if model.upload and (told := for_reading(parts, f"{model.name}.model", model.upload)):
         return told
     if refused or Registry.of(model.name, parts.history.tags()).releases:

@@ -6,11 +6,12 @@ from conveyor.domain.jobs import JobResult, JobSpec, RunningJob
 
 
 class MemoryJobs:
-    """The Jobs port in memory; `end` plays the worker."""
+    """The Jobs port in memory; `end` plays the worker, `reasons` says by key what holds one up."""
 
     def __init__(self) -> None:
         self.specs: dict[str, JobSpec] = {}
         self._results: dict[str, JobResult] = {}
+        self.reasons: dict[str, str] = {}
 
     def ensure(self, spec: JobSpec) -> None:
         """Note the job unless one with its key runs or has ended; older pending ones give way."""
@@ -39,6 +40,7 @@ class MemoryJobs:
                     owner=spec.owner,
                     phase=phase,
                     since="1970-01-01T00:00:00+00:00",
+                    reason=self.reasons.get(spec.key, ""),
                 )
             )
         return tuple(jobs)

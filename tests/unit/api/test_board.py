@@ -183,6 +183,14 @@ def test_a_running_job_is_on_the_board_and_what_its_model_waits_for(world):
     assert told["models"][0]["waits"] == "waits for its train run"
 
 
+def test_what_a_job_waits_for_is_told_of_its_model(world):
+    world.jobs.ensure(JobSpec(kind="train", key="k", owner="wine", command=("x",)))
+    world.jobs.reasons["k"] = "waits for a GPU: no node has enough nvidia.com/gpu free"
+    told = board(world)
+    assert told["jobs"][0]["reason"].startswith("waits for a GPU")
+    assert told["models"][0]["waits"].startswith("waits for its train run: waits for a GPU")
+
+
 def test_the_next_retraining_is_told(world):
     assert model(world)["retrain"] == "2026-11-22T03:00:00Z"
 
