@@ -19,7 +19,7 @@ RIGHTS = {
     "conveyor-models": {
         "writers": {"release", "judge", "reconcile"},
         "readers": {"api"},
-        "writes": {"services"},
+        "writes": {"services", "revisions"},
     },
 }
 """Who may change what, by namespace; all others of a namespace only read."""
