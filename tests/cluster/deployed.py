@@ -3,22 +3,26 @@
 import base64
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from machine import Machine, run
 from servers.git_http import GitServer
 
 from conveyor.cli.client import Client
 from conveyor.cli.demo.stage import Address, copy_line, run_git
+from conveyor.cli.demo.traffic import question, read_rows
 from conveyor.domain.objects import RESERVED
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, Unavailable
 
 T = TypeVar("T")
 PATIENCE = 240.0
@@ -203,6 +207,49 @@ class Deployed:
         lines = [line for line in pods.splitlines() if self.namespace in line]
         return "\n".join([*told, *lines])
 
+    def settled(self) -> bool:
+        """Whether nobody owes anything."""
+        counts = self.asked(self.client.status)["deliveries"]
+        return not counts["owed"] and not counts["leased"]
+
+    def put_wine(self, number: int) -> bytes:
+        """Upload wines that nearly are the example's, a little different for each number."""
+        body = wines(self.clone / "data/examples/better.csv", number)
+        self.put_bytes(body)
+        return body
+
+    def predict(self, *, seconds: float = 60) -> dict[str, Any]:
+        """Ask the model for one wine, as a client does that comes by once."""
+        at, row = self.models(), read_rows(self.clone / "data/wine-holdout.csv")[0]
+        answer = urllib3.request(
+            "POST",
+            f"{at.url}/v2/models/wine/infer",
+            headers=dict(at.headers),
+            json=question(list(row)),
+            timeout=seconds,
+            retries=False,
+        )
+        if answer.status != HTTPStatus.OK:
+            raise Unavailable(f"wine answered {answer.status}: {answer.data[:300]!r}")
+        return dict(answer.json())
+
+    def predict_or_none(self, *, seconds: float = 60) -> dict[str, Any] | None:
+        """Ask the model, None where it does not answer."""
+        try:
+            return self.predict(seconds=seconds)
+        except (Unavailable, urllib3.exceptions.HTTPError):
+            return None
+
+    def rollouts(self, model: str = "wine") -> list[dict[str, Any]]:
+        """Return the model's rollouts, the newest first."""
+        found: list[dict[str, Any]] = self.asked(lambda: self.client.rollouts(model))["rollouts"]
+        return found
+
+    def stable(self, model: str = "wine") -> str:
+        """Return the tag of the stable release."""
+        releases = self.asked(lambda: self.client.releases(model))["releases"]
+        return str(next(each["tag"] for each in releases if each["stable"]))
+
     def git_tags(self) -> list[str]:
         """Return the names of all tags of the line."""
         return run_git(self.git.repository, "tag", "--list").stdout.split()
@@ -222,6 +269,18 @@ class Deployed:
                     body = self.s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read()
                     found += [each["Key"]] if json.loads(body)["kind"] == kind else []
         return found
+
+
+def wines(example: Path, number: int) -> bytes:
+    """Return the example's wines, each measured a little differently."""
+    chance = random.Random(number)  # noqa: S311 -- no secret depends on it
+    head, *rows = example.read_text().splitlines()
+    changed = []
+    for row in rows:
+        *cells, label = row.split(",")
+        measured = [f"{float(cell) * (1 + chance.gauss(0, 1e-4)):.6f}" for cell in cells]
+        changed.append(",".join([*measured, label]))
+    return "\n".join([head, *changed, ""]).encode()
 
 
 def user_clone(folder: Path, git: GitServer, bucket: str) -> Path:
