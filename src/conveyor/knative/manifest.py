@@ -20,7 +20,7 @@ LEAST_WINDOW, MOST_WINDOW = timedelta(seconds=6), timedelta(minutes=1)
 what is idle for longer keeps its last pod by the retention period.
 """
 
-GRACE = 120
+GRACE = 150
 """Seconds from SIGTERM to SIGKILL, of which Knative's own drain takes up to 30."""
 
 OVERHEAD = 320 * 2**20

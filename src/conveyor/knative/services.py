@@ -5,7 +5,8 @@ on what was read, and writing it with its resourceVersion. Two writers at once a
 someone else changed is seen, never written over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from conveyor.domain.line import Line, Serve
 from conveyor.domain.traffic import Traffic
@@ -20,8 +21,19 @@ from conveyor.knative.settings import ServicesSettings
 from conveyor.knative.starting import ATTEMPTS, Starting
 from conveyor.knative.traffic import Target
 
-Decide = Callable[[Json], tuple[Target, ...] | None]
-"""Given the Service as it is, its new targets; none at all delete it, None changes nothing."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """One look at a model's Service: as it is, its traffic, and its places (release, revision)."""
+
+    service: Json
+    targets: tuple[Target, ...]
+    traffic: Traffic
+    places: Mapping[str, str]
+
+
+Decide = Callable[[_Seen], tuple[Target, ...] | None]
+"""Given what was seen, the new targets; none at all delete the Service, None changes nothing."""
 
 
 class KnativeServices:
@@ -46,8 +58,8 @@ class KnativeServices:
         try:
             return self._asking.infer(model, release, request)
         except (Rejected, Unavailable) as error:
-            found = self._starting.find(model)
-            if found is None or release not in self._places(found):
+            seen = self._look(model)
+            if seen is None or release not in seen.places:
                 raise NotFound(
                     f"{model} has no release {release[:16]!r} here; ensure it first"
                 ) from error
@@ -55,56 +67,60 @@ class KnativeServices:
 
     def traffic(self, model: str) -> Traffic:
         """See ports.Services; shares that someone else made are among it."""
-        found = self._starting.find(model)
-        return Traffic() if found is None else self._read(found)
+        seen = self._look(model)
+        return Traffic() if seen is None else seen.traffic
 
     def apply(self, model: str, traffic: Traffic, *, expected: Traffic) -> None:
         """See ports.Services. What was not ensured is started first, as `serve` has it by itself.
 
         A model that is to have no traffic and no other release loses its Service.
         """
-        found = self._starting.find(model)
-        if not _moves(model, self._read(found) if found else Traffic(), traffic, expected):
-            return
-        placed = self._places(found) if found else {}
-        for release in traffic.as_dict().keys() - placed.keys():
-            self._place(model, release, Serve())
 
-        def decide(service: Json) -> tuple[Target, ...] | None:
-            now = self._read(service)
-            if not _moves(model, now, traffic, expected):
+        def decide(seen: _Seen) -> tuple[Target, ...] | None:
+            if not _moves(model, seen.traffic, traffic, expected):
                 return None
-            return mapping.write(traffic, mapping.dropped(now, traffic, self._places(service)))
+            left = mapping.dropped(seen.traffic, traffic, seen.places)
+            return mapping.write(traffic, left)
 
-        self._change(model, decide)
+        seen = self._look(model)
+        if not _moves(model, seen.traffic if seen else Traffic(), traffic, expected):
+            return
+        missing = [name for name in traffic.as_dict() if not seen or name not in seen.places]
+        for release in missing:
+            self._place(model, release, Serve())
+        self._change(model, decide, None if missing else seen)
 
     def _place(self, model: str, release: str, serve: Serve) -> None:
         wanted = template(self._settings, model, release, serve)
         revision = str(wanted["metadata"]["name"])
         self._starting.start(model, wanted)
 
-        def decide(service: Json) -> tuple[Target, ...] | None:
-            before = self._places(service).get(release, "")
+        def decide(seen: _Seen) -> tuple[Target, ...] | None:
+            before = seen.places.get(release, "")
             if before == revision:
                 return None
-            return mapping.place(mapping.targets(service), release, revision, before)
+            return mapping.place(seen.targets, release, revision, before)
 
         self._change(model, decide)
         self._starting.await_routes(model)
 
-    def _change(self, model: str, decide: Decide) -> None:
-        """Write what decide makes of the Service; raises Busy when it changes at each attempt."""
+    def _change(self, model: str, decide: Decide, seen: _Seen | None = None) -> None:
+        """Write what decide makes of the Service, beginning with what was seen of it already.
+
+        Raises Busy when it changes at each attempt.
+        """
         for _ in range(ATTEMPTS):
-            found = self._starting.find(model)
-            if found is None:
+            seen = seen or self._look(model)
+            if seen is None:
                 raise Conflict(f"the service of {model} was deleted meanwhile; look again")
-            targets = decide(found)
+            targets = decide(seen)
             if targets is None:
                 return
             try:
-                self._write(found, targets)
+                self._write(seen.service, targets)
             except Conflict:
-                continue  # Changed since it was read, be it only its status: decide again.
+                seen = None  # Changed since it was read, be it only its status: decide again.
+                continue
             self._starting.await_routes(model)
             return
         raise Busy(f"the service of {model} changes each time it is written to")
@@ -122,11 +138,17 @@ class KnativeServices:
         spec = {**found["spec"], "traffic": [each.to_json() for each in targets]}
         self._cluster.replace(SERVICE, self._settings.namespace, {**found, "spec": spec})
 
-    def _read(self, found: Json) -> Traffic:
-        return mapping.read(mapping.targets(found), self._releases(found))
-
-    def _places(self, found: Json) -> dict[str, str]:
-        return mapping.places(mapping.targets(found), self._releases(found))
+    def _look(self, model: str) -> _Seen | None:
+        found = self._starting.find(model)
+        if found is None:
+            return None
+        targets, releases = mapping.targets(found), self._releases(found)
+        return _Seen(
+            service=found,
+            targets=targets,
+            traffic=mapping.read(targets, releases),
+            places=mapping.places(targets, releases),
+        )
 
     def _releases(self, found: Json) -> dict[str, str]:
         """Return revision -> release digest of a Service's revisions."""
