@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs tools images constraints schemas clean
+.PHONY: help install demo test test-cluster check format docs tools images constraints schemas clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ demo: $(STAMP) ## Run the line on real data in front of your eyes
 
 test: $(STAMP) tools ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadscope -q
+
+test-cluster: $(STAMP) tools ## Test on a real cluster with Knative (says what it needs)
+	@scripts/test-cluster
 
 check: $(STAMP) ## Lint, types, import rules, docs: what CI runs
 	$(BIN)/ruff check .

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from deployed import Deployed, user_clone, variables
-from machine import CHECKOUT, Machine, open_machine, run
+from deployment.deployed import Deployed, user_clone, variables
+from deployment.machine import CHECKOUT, Machine, open_machine, run
 from rich.console import Console
 from servers.git_http import GitServer
 

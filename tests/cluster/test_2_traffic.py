@@ -1,8 +1,8 @@
 """Traffic moves without a failed request, and models that nobody asks cost nothing."""
 
 import pytest
-from load import Stream
-from meddling import sleep
+from deployment.load import Stream
+from deployment.meddling import sleep
 
 HOLDOUT = "data/wine-holdout.csv"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from meddling import forget_everything, kill_pods, kill_run
+from deployment.meddling import forget_everything, kill_pods, kill_run
 
 AWAY = "5"
 """Seconds that a server stays away."""

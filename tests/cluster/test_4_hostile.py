@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import urllib3
-from meddling import broker_address, edit_traffic, inside_address, sleep, stored_version
+from deployment.meddling import broker_address, edit_traffic, inside_address, sleep, stored_version
 
 from conveyor.codec import encode
 from conveyor.domain.events import new_event

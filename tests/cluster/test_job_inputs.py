@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from machine import CHECKOUT
+from deployment.machine import CHECKOUT
 from servers.git_http import GitServer
 from servers.job_place import job_place, wait_for
 

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import psycopg
-from deployed import Deployed
 
 from conveyor.cli.demo.stage import Address
 from conveyor.domain.objects import RESERVED
+from deployment.deployed import Deployed
 
 
 def kill_pods(line: Deployed, namespace: str, selector: str) -> None:

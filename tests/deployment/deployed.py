@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import boto3
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from machine import Machine, run
 from servers.git_http import GitServer
 
 from conveyor.cli.client import Client
@@ -23,6 +22,7 @@ from conveyor.cli.demo.stage import Address, copy_line, run_git
 from conveyor.cli.demo.traffic import question, read_rows
 from conveyor.domain.objects import RESERVED
 from conveyor.errors import ConveyorError, Unavailable
+from deployment.machine import Machine, run
 
 T = TypeVar("T")
 PATIENCE = 240.0
