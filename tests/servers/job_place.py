@@ -16,7 +16,7 @@ from conveyor.data.s3 import S3Objects, connect
 from conveyor.domain.objects import ObjectRef
 from conveyor.knative.client import KubernetesCluster
 from conveyor.knative.connection import MERGE, Ask, ClusterSettings, Connection
-from conveyor.knative.jobmanifest import run_of
+from conveyor.knative.jobnames import run_of
 from conveyor.knative.jobs import KubernetesJobs
 from conveyor.knative.jobsettings import JobSettings
 from conveyor.knative.resources import CONFIG_MAP, POD, SECRET, Selection

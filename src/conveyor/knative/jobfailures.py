@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, TIMED_OUT, JobSpec
-from conveyor.knative import jobmanifest as names
+from conveyor.knative import jobnames as names
 from conveyor.knative.jobphases import (
     age,
     newest,

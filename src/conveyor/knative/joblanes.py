@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from conveyor.knative import jobmanifest as names
+from conveyor.knative import jobnames as names
 from conveyor.knative.resources import Json
 
 GONE = f"{names.PREFIX}gone"

@@ -1,22 +1,15 @@
 """Renders a run as a Kubernetes Job: fetch, then work without any credential, then store."""
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from conveyor.domain.identity import digest
 from conveyor.domain.jobs import JobSpec, Limits
+from conveyor.knative import jobnames as names
+from conveyor.knative.jobnames import FETCH, STORE, WORK, job_name, label, lane_of, run_of
 from conveyor.knative.jobsettings import JobSettings
 from conveyor.runs import AGAIN, INTERRUPTED
-
-FETCH, WORK, STORE = "fetch", "work", "store"
-PREFIX = "conveyor.dev/"
-LINE, LANE, RUN, KIND = f"{PREFIX}line", f"{PREFIX}lane", f"{PREFIX}run", f"{PREFIX}kind"
-KEY, OWNER, SINCE = f"{PREFIX}key", f"{PREFIX}owner", f"{PREFIX}since"
-SPEC, ATTEMPT = f"{PREFIX}spec", f"{PREFIX}attempt"
-QUEUE = "kueue.x-k8s.io/queue-name"
 
 VOLUME = "/job"
 _SCRATCH = "/scratch"
@@ -30,28 +23,6 @@ _SPARE = 4 * 2**30
 _STEP_MEMORY = 2**30
 _STEP_CPU = 0.5
 _GRACE = 10
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-
-
-def job_name(settings: JobSettings, key: str, kind: str, attempt: int = 0) -> str:
-    """Return the name of a run's Job, the same for the same attempt at the same run."""
-    readable = re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-")[:16] or "run"
-    return f"{readable}-{digest('job', settings.line, kind, key, str(attempt))[:24]}"
-
-
-def label(text: str) -> str:
-    """Return a text as a label's value: itself where it can be one, else its digest."""
-    return text if _LABEL.fullmatch(text) else digest("label", text)[:32]
-
-
-def lane_of(settings: JobSettings, kind: str, owner: str) -> str:
-    """Return the label of the runs of which one works at a time."""
-    return digest("lane", settings.line, kind, owner)[:32]
-
-
-def run_of(key: str) -> str:
-    """Return the label of a run."""
-    return digest("run", key)[:32]
 
 
 def job_manifest(
@@ -64,13 +35,18 @@ def job_manifest(
     """
     labels = {
         "app.kubernetes.io/managed-by": "conveyor",
-        LINE: label(settings.line),
-        LANE: lane_of(settings, spec.kind, spec.owner),
-        RUN: run_of(spec.key),
-        KIND: label(spec.kind),
+        names.LINE: label(settings.line),
+        names.LANE: lane_of(settings, spec.kind, spec.owner),
+        names.RUN: run_of(spec.key),
+        names.KIND: label(spec.kind),
     }
-    told = {KEY: spec.key, OWNER: spec.owner, SINCE: since, SPEC: fingerprint}
-    annotations = {**told, f"{PREFIX}kind": spec.kind, ATTEMPT: str(attempt)}
+    told = {
+        names.KEY: spec.key,
+        names.OWNER: spec.owner,
+        names.SINCE: since,
+        names.SPEC: fingerprint,
+    }
+    annotations = {**told, names.KIND: spec.kind, names.ATTEMPT: str(attempt)}
     longest = spec.limits.timeout + settings.margin
     return {
         "apiVersion": "batch/v1",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conveyor.knative import jobmanifest as names
+from conveyor.knative import jobnames as names
 from conveyor.knative.joblanes import holds
 from conveyor.knative.resources import Json
 

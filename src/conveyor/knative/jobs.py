@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from conveyor.domain.jobs import JobResult, JobSpec, RunningJob
 from conveyor.errors import Busy, Conflict, NotFound, Rejected
-from conveyor.knative import jobmanifest as names
+from conveyor.knative import jobnames as names
 from conveyor.knative.jobfailures import Verdict, is_final, judge
 from conveyor.knative.joblanes import GONE, TOLD, Seat, decide
+from conveyor.knative.jobmanifest import job_manifest
 from conveyor.knative.jobphases import phase_of
 from conveyor.knative.jobsettings import JobSettings
 from conveyor.knative.jobshelf import JobShelf, events_of, pods_of
@@ -155,7 +156,7 @@ class KubernetesJobs:
     def _create(self, spec: JobSpec, *, attempt: int) -> None:
         text = dump_spec(spec)
         known_by, since = fingerprint(text), self._now().isoformat()
-        manifest = names.job_manifest(
+        manifest = job_manifest(
             spec, self._settings, fingerprint=known_by, since=since, attempt=attempt
         )
         self._objects.put(spec_key(spec.key, known_by), text)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from conveyor.errors import NotFound, Rejected
-from conveyor.knative import jobmanifest as names
+from conveyor.knative import jobnames as names
 from conveyor.knative.joblanes import Seat, seat_of
 from conveyor.knative.jobphases import newest
 from conveyor.knative.jobsettings import JobSettings

@@ -6,7 +6,8 @@ import pytest
 
 from conveyor.domain.jobs import JobSpec, Limits, Upload
 from conveyor.errors import Rejected
-from conveyor.knative.jobmanifest import OVERHEAD, job_manifest, job_name, label
+from conveyor.knative.jobmanifest import OVERHEAD, job_manifest
+from conveyor.knative.jobnames import job_name, label
 from conveyor.knative.jobsettings import JobSettings
 
 SETTINGS = JobSettings(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.knative.jobmanifest import QUEUE
+from conveyor.knative.jobnames import QUEUE
 from conveyor.knative.jobphases import Phase, phase_of, why_unplaced
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -9,7 +9,7 @@ import pytest
 from conveyor.data.memory import MemoryObjects
 from conveyor.domain.jobs import FAILED, SUCCEEDED, JobResult, JobSpec
 from conveyor.errors import Conflict, NotFound, Rejected
-from conveyor.knative.jobmanifest import job_name
+from conveyor.knative.jobnames import job_name
 from conveyor.knative.jobs import KubernetesJobs
 from conveyor.knative.jobsettings import JobSettings
 from conveyor.knative.memory import MemoryCluster
