@@ -93,9 +93,13 @@ def _deploy(  # noqa: PLR0913  (one deployment has as many parts)
         deployment.store(secrets, objects)
         planned = deployment.plan(placed, objects, wish.namespaces, force=force)
         progress.begin(planned)
-        deployment.apply(planned, objects, force=force, told=progress.applied)
+        for stage in deployment.stages(placed):
+            deployment.apply(planned, objects, force=force, told=progress.applied, only=stage)
+            if asked["wait"]:
+                deployment.wait(
+                    stage, objects, within=patience, told=progress.ready, tick=lock.renew
+                )
         if asked["wait"]:
-            deployment.wait(placed, objects, within=patience, told=progress.ready, tick=lock.renew)
             deployment.prune(planned, objects, told=progress.applied)
     if roles := shared(secrets):
         progress.note(

@@ -4,12 +4,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from conveyor.deploy.credentials import Secret
 from conveyor.deploy.differences import Change, compare
-from conveyor.deploy.kinds import AWAITED, EVENT, NAMESPACE, ORDER, POD, SERVICE, Name, name_of
+from conveyor.deploy.kinds import (
+    AWAITED,
+    EVENT,
+    NAMESPACE,
+    ORDER,
+    POD,
+    SENDERS,
+    SERVICE,
+    Name,
+    name_of,
+)
 from conveyor.deploy.objects import Objects
 from conveyor.deploy.readiness import condition_of, troubles, warnings
 from conveyor.deploy.wishes import Namespaces
@@ -88,12 +98,26 @@ def _new(thing: Json, name: Name, cluster: Objects, *, force: bool) -> Change:
     return Change(name=name, verb="create")
 
 
+def stages(objects: Iterable[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
+    """Return what must work first, and what sends events to it: a trigger whose function is not
+    there yet is looked at again only after ever longer pauses.
+    """
+    found = tuple(objects)
+    senders = tuple(each for each in found if name_of(each).kind in SENDERS)
+    return tuple(each for each in found if each not in senders), senders
+
+
 def apply(
-    planned: Plan, cluster: Objects, *, force: bool, told: Callable[[Change], object]
+    planned: Plan,
+    cluster: Objects,
+    *,
+    force: bool,
+    told: Callable[[Change], object],
+    only: Iterable[Json] | None = None,
 ) -> None:
-    """Apply what the plan creates or changes, in order, telling of each."""
+    """Apply what the plan creates or changes, in order, telling of each; only: these of it."""
     changes = {each.name: each for each in planned.changes}
-    for thing in planned.objects:
+    for thing in planned.objects if only is None else only:
         change = changes[name_of(thing)]
         if change.verb != "keep":
             cluster.apply(thing, force=force)
@@ -128,8 +152,12 @@ def wait(
     """
     waiting = {name_of(each) for each in objects if name_of(each).kind in AWAITED}
     began, noted = time.monotonic(), dict.fromkeys(waiting, "")
+    woken = began
     while waiting:
         tick()
+        if time.monotonic() - woken > _NOTED:
+            woken = time.monotonic()
+            _wake(waiting, cluster)
         reasons = _look(waiting, cluster)
         for name in sorted(waiting - reasons.keys()):
             told(name, "")
@@ -142,6 +170,14 @@ def wait(
                 told(name, reasons[name])
                 noted[name] = reasons[name]
         time.sleep(_PAUSE if waiting else 0)
+
+
+def _wake(waiting: set[Name], cluster: Objects) -> None:
+    """Let controllers look again at what sends events, which may wait for long after a failure."""
+    moment = datetime.now(UTC).isoformat()
+    for name in waiting:
+        if name.kind in SENDERS:
+            cluster.wake(name.kind, name.namespace, name.name, moment)
 
 
 def _look(waiting: set[Name], cluster: Objects) -> dict[Name, str]:

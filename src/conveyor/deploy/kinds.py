@@ -36,6 +36,9 @@ ORDER = (
 )
 """Applied from first to last, removed from last to first: what sends events ends first."""
 
+SENDERS = (TRIGGER, PING, SOURCE_OF_JOBS)
+"""Kinds that send events to functions."""
+
 AWAITED = (BROKER, SERVICE, TRIGGER, PING, SOURCE_OF_JOBS)
 """Kinds that say by a condition `Ready` whether they work."""
 

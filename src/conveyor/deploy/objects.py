@@ -6,13 +6,16 @@ from typing import Any, Protocol
 
 from conveyor.deploy.kinds import SECRET, name_of, path_of
 from conveyor.errors import Conflict, NotFound
-from conveyor.knative.connection import Ask, Connection
+from conveyor.knative.connection import MERGE, Ask, Connection
 from conveyor.knative.resources import POD, Kind
 
 Json = Mapping[str, Any]
 
 MANAGER = "conveyor"
 """Our name as the owner of fields: server-side apply refuses what another owner set."""
+
+WOKEN = "conveyor.dev/woken"
+"""The annotation that makes a controller look."""
 
 _APPLY = "application/apply-patch+yaml"
 _LOG_LINES = "30"
@@ -43,6 +46,13 @@ class Objects(Protocol):
 
     def replace(self, kind: Kind, thing: Json) -> Json:
         """Write an object that was read; raises Conflict when it changed since."""
+        ...
+
+    def wake(self, kind: Kind, namespace: str, name: str, moment: str) -> None:
+        """Note the moment on an object, so that its controller looks at it now; absent is success.
+
+        A controller that failed looks again only after ever longer pauses, up to a quarter hour.
+        """
         ...
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
@@ -103,6 +113,15 @@ class ClusterObjects:
         path = path_of(kind, str(about.get("namespace", "")), about["name"])
         written: Json = self._connection.json(Ask(method="PUT", path=path, body=thing))
         return written
+
+    def wake(self, kind: Kind, namespace: str, name: str, moment: str) -> None:
+        """See Objects.wake."""
+        path, query = path_of(kind, namespace, name), {"fieldManager": f"{MANAGER}-wake"}
+        patch = {"metadata": {"annotations": {WOKEN: moment}}}
+        with suppress(NotFound):
+            self._connection.json(
+                Ask(method="PATCH", path=path, body=patch, query=query, content=MERGE)
+            )
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """See Objects.delete."""
@@ -195,6 +214,13 @@ class MemoryObjects:
             raise Conflict(f"{kind.name} {about['name']} changed meanwhile")
         key = (kind.name, str(about.get("namespace", "")), about["name"])
         return self._keep(key, dict(thing))
+
+    def wake(self, kind: Kind, namespace: str, name: str, moment: str) -> None:
+        """See Objects.wake."""
+        del moment
+        key = (kind.name, namespace, name)
+        if key in self.things:
+            self.things[key] = self.settle(self.things[key])
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """See Objects.delete."""
