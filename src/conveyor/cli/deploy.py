@@ -11,13 +11,13 @@ from conveyor.cli.cluster import with_cluster
 from conveyor.cli.progress import Progress
 from conveyor.cli.session import line_folder
 from conveyor.deploy import deployment, reaching
-from conveyor.deploy.credentials import Secret, shared, values_of, wanted
+from conveyor.deploy.credentials import Secret, mark, shared, values_of, wanted
 from conveyor.deploy.inputs import complete
 from conveyor.deploy.kinds import NAMESPACE, SECRET
 from conveyor.deploy.lock import held
 from conveyor.deploy.notifications import notify
 from conveyor.deploy.objects import Objects
-from conveyor.deploy.placing import place
+from conveyor.deploy.placing import marked, place
 from conveyor.deploy.rendering import render
 from conveyor.deploy.wishes import Namespaces, Wish, check, settings_of
 from conveyor.errors import NotFound, Rejected
@@ -66,8 +66,8 @@ Examples:
 def deploy(objects: Objects, *, namespace: str, as_json: bool, **asked: Any) -> None:
     """Bring a line onto a cluster; again with other settings or images to change it."""
     wish = _wish(objects, Namespaces(line=namespace), asked)
-    placed = place(render(wish), wish.namespaces)
     secrets = wanted(wish.namespaces, _given(asked), lambda *place: _secret(objects, *place))
+    placed = marked(place(render(wish), wish.namespaces), mark(secrets))
     progress = Progress(as_json=as_json)
     if asked["dry_run"]:
         planned = deployment.plan(placed, objects, wish.namespaces, force=asked["force"])

@@ -1,6 +1,7 @@
 """The secrets of a line: what is given, what is there already, and what is made once; pure."""
 
 import base64
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,6 +97,19 @@ def shared(found: tuple[Secret, ...]) -> tuple[str, ...]:
     by_name = {each.name: each.values for each in found}
     mine = by_name["line-s3"].get(_S3[0])
     return tuple(role for role in ("fetch", "store", "serve") if by_name[role].get(_S3[0]) == mine)
+
+
+def mark(found: tuple[Secret, ...]) -> str:
+    """Return what differs whenever a secret of the functions does, and tells nothing of any."""
+    line = found[0].namespace
+    told = sorted(
+        f"{each.name} {name} {value}"
+        for each in found
+        if each.namespace == line
+        for name, value in each.values.items()
+    )
+    key = found[0].values["CONVEYOR_KEY_LINE"].encode()
+    return hmac.new(key, "\0".join(told).encode(), "sha256").hexdigest()[:16]
 
 
 def _keys(given: Values, there: Values, make: Callable[[], str]) -> dict[str, str]:

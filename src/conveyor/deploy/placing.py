@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from conveyor.deploy.kinds import NAMESPACE, name_of
+from conveyor.deploy.kinds import NAMESPACE, SERVICE, name_of
 from conveyor.deploy.wishes import BASE, Namespaces
 from conveyor.errors import Rejected
 
@@ -32,6 +32,22 @@ def place(objects: Iterable[Json], namespaces: Namespaces) -> tuple[dict[str, An
         if where not in namespaces.all:
             raise Rejected(f"{name_of(each)} lies outside of {', '.join(namespaces.all)}")
     return tuple(sorted(moved, key=name_of))
+
+
+def marked(objects: Iterable[Json], mark: str) -> tuple[dict[str, Any], ...]:
+    """Return the objects with functions that start anew when the mark is another one."""
+    return tuple(
+        _annotated(each, mark) if name_of(each).kind == SERVICE else dict(each) for each in objects
+    )
+
+
+def _annotated(service: Json, mark: str) -> dict[str, Any]:
+    spec = service["spec"]
+    template = spec["template"]
+    about = template["metadata"]
+    annotations = {**about.get("annotations", {}), "conveyor.dev/secrets": mark}
+    template = {**template, "metadata": {**about, "annotations": annotations}}
+    return {**service, "spec": {**spec, "template": template}}
 
 
 def _moved(thing: Json, moves: Mapping[str, str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 import pytest
 
-from conveyor.deploy.credentials import shared, values_of, wanted
+from conveyor.deploy.credentials import mark, shared, values_of, wanted
 from conveyor.deploy.wishes import Namespaces
 from conveyor.errors import Rejected
 
@@ -106,3 +106,11 @@ def test_a_secret_comes_back_from_the_cluster_as_it_went():
     _, found = asked()
     for each in found:
         assert values_of(each.manifest()) == each.values
+
+
+def test_the_mark_differs_when_a_secret_of_the_functions_does():
+    _, first = asked()
+    _, same = asked()
+    _, other = asked(given={**GIVEN, "CONVEYOR_GIT_PASSWORD": "new"})
+    assert mark(first) == mark(same)
+    assert mark(first) != mark(other)

@@ -1,7 +1,7 @@
 import pytest
 
 from conveyor.deploy.kinds import name_of
-from conveyor.deploy.placing import place
+from conveyor.deploy.placing import marked, place
 from conveyor.deploy.wishes import BASE, Namespaces
 from conveyor.errors import Rejected
 
@@ -74,3 +74,14 @@ def test_a_kind_that_no_line_has_is_refused():
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
     with pytest.raises(Rejected, match="ClusterRole"):
         place([{**role, "metadata": {"name": "all"}}], DEMO)
+
+
+def test_functions_start_anew_when_a_secret_changes(dev):
+    placed = place(dev, DEMO)
+    for each in marked(placed, "abc"):
+        if each["kind"] == "Service":
+            annotations = each["spec"]["template"]["metadata"]["annotations"]
+            assert annotations["conveyor.dev/secrets"] == "abc"
+            assert "autoscaling.knative.dev/max-scale" in annotations
+    others = [e for e in placed if e["kind"] != "Service"]
+    assert [e for e in marked(placed, "abc") if e["kind"] != "Service"] == others
