@@ -72,7 +72,10 @@ def wanted(
     store = _own(given, "STORE", there(jobs, "store"), before) or s3
     serve = _own(given, "SERVE", there(models, "serve"), before) or s3
     # A name and password go with the other variables of the step, the files of SSH into its volume.
-    fetch_git = _git(given, "FETCH", {**there(jobs, "fetch"), **there(jobs, "fetch-git")}) or git
+    there_git = {**there(jobs, "fetch"), **there(jobs, "fetch-git")}
+    fetch_git = _git(given, "FETCH", there_git)
+    if not fetch_git or fetch_git == _git({}, "", there(line, "line-git")):
+        fetch_git = git
     named = {name: fetch_git[name] for name in _GIT if name in fetch_git}
     files = {name: fetch_git[name] for name in _SSH if name in fetch_git}
     found = (

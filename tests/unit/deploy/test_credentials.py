@@ -114,3 +114,17 @@ def test_the_mark_differs_when_a_secret_of_the_functions_does():
     _, other = asked(given={**GIVEN, "CONVEYOR_GIT_PASSWORD": "new"})
     assert mark(first) == mark(same)
     assert mark(first) != mark(other)
+
+
+def test_a_changed_password_of_git_reaches_what_fetches_too():
+    git = {"CONVEYOR_GIT_USERNAME": "me", "CONVEYOR_GIT_PASSWORD": "old"}
+    _, first = asked(given={**GIVEN, **git})
+    there = {(each.namespace, each.name): each.values for each in first}
+    found, _ = asked(given={**git, "CONVEYOR_GIT_PASSWORD": "new"}, there=there)
+    assert found[("demo-jobs", "fetch")]["CONVEYOR_GIT_PASSWORD"] == "new"  # noqa: S105
+    own = {"CONVEYOR_FETCH_GIT_USERNAME": "reader", "CONVEYOR_FETCH_GIT_PASSWORD": "r"}
+    found, made = asked(given=own, there=there)
+    assert found[("demo-jobs", "fetch")]["CONVEYOR_GIT_USERNAME"] == "reader"
+    there = {(each.namespace, each.name): each.values for each in made}
+    found, _ = asked(given={"CONVEYOR_GIT_PASSWORD": "x", **git}, there=there)
+    assert found[("demo-jobs", "fetch")]["CONVEYOR_GIT_USERNAME"] == "reader"
