@@ -69,9 +69,16 @@ def test_a_candidate_with_exactly_stables_evidence_is_never_rolled_back(evidence
 def test_one_more_bad_answer_never_saves_a_candidate(stable, candidate, fault):
     worse = candidate + Evidence(requests=1, **{fault: 1})
     policy = replace(POLICY, drift=1.0, slower=1e9, agreement=0.0)
-    if fault == "nans" or not candidate.nans:
-        was, now = outcome(candidate, stable, policy), outcome(worse, stable, policy)
-        assert not (was == Outcome.ROLLBACK and now != Outcome.ROLLBACK)
+    was, now = outcome(candidate, stable, policy), outcome(worse, stable, policy)
+    assert not (was == Outcome.ROLLBACK and now != Outcome.ROLLBACK)
+
+
+def test_failures_are_not_saved_by_one_more_nan():
+    """Hypothesis found this one."""
+    stable = Evidence(requests=208, errors=118, latency=latency(within=1, count=90))
+    candidate = Evidence(requests=102, errors=91, latency=latency(within=1, count=11))
+    assert outcome(candidate, stable) == Outcome.ROLLBACK
+    assert outcome(candidate + Evidence(requests=1, nans=1), stable) == Outcome.ROLLBACK
 
 
 @given(evidences(), evidences(), evidences())
