@@ -39,7 +39,8 @@ def complete(  # noqa: PLR0913  (keyword-only)
     if own:
         return {**given, **(images(registry, tag, given) if registry or tag else {})}
     settings = {**known(objects, namespaces, folder), **given}
-    return {**settings, **images(registry, tag, settings)}
+    named = {name: value for name, value in given.items() if name.startswith("CONVEYOR_IMAGE_")}
+    return {**settings, **images(registry, tag, settings), **named}
 
 
 def known(objects: Objects, namespaces: Namespaces, folder: Path | None) -> dict[str, str]:

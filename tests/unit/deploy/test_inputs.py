@@ -59,3 +59,9 @@ def test_the_cluster_knows_better_and_what_is_given_is_best(folder):
 def test_what_follows_from_namespace_and_overlay_is_not_carried_over(folder):
     cluster = deployed(CONVEYOR_BROKER="http://kafka/x", CONVEYOR_NAMESPACE="other")
     assert not {"CONVEYOR_BROKER", "CONVEYOR_NAMESPACE"} & completed(cluster, folder).keys()
+
+
+def test_an_image_that_is_named_whole_is_taken_whatever_the_tag(folder):
+    found = completed(MemoryObjects(), folder, CONVEYOR_IMAGE_TRAIN="ghcr.io/me/mine:7")
+    assert found["CONVEYOR_IMAGE_TRAIN"] == "ghcr.io/me/mine:7"
+    assert found["CONVEYOR_IMAGE_LINE"] == "dev.local/conveyor-line:abc"
