@@ -16,8 +16,9 @@ from servers.git_http import GitServer
 
 from conveyor.cli.demo.stage import Stage
 
-NAMESPACE = "acts"
-BUCKET = "acts"
+NAME = f"acts-{uuid.uuid4().hex[:6]}"
+"""The line's namespace and its bucket: no run meets what another one left."""
+
 TARGET = "LINE"
 """The name of MinIO's webhook target."""
 
@@ -74,13 +75,13 @@ def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("user")
     made = Deployed(
         machine=machine,
-        namespace=NAMESPACE,
-        bucket=BUCKET,
-        clone=user_clone(folder, git, BUCKET),
+        namespace=NAME,
+        bucket=NAME,
+        clone=user_clone(folder, git, NAME),
         git=git,
     )
-    made.s3.create_bucket(Bucket=BUCKET)
-    made.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    made.s3.create_bucket(Bucket=NAME)
+    made.s3.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Enabled"})
     made.deploy(tag, variables(machine, git, ledger))
     made.hear_of_uploads(TARGET)
     yield made
@@ -88,7 +89,7 @@ def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
         made.destroy()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stage(line) -> Stage:
     """The demo's stage, on the cluster."""
     return Stage(line.clone, Console(file=sys.stderr or io.StringIO(), width=120), line)
