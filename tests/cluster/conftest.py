@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from deployment.deployed import Deployed, user_clone, variables
+from deployment.deployed import Deployed
 from deployment.machine import CHECKOUT, Machine, open_machine, run
+from deployment.userland import user_clone, variables
 from rich.console import Console
 from servers.git_http import GitServer
 
@@ -84,6 +85,7 @@ def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
     made.s3.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Enabled"})
     made.deploy(tag, variables(machine, git, ledger))
     made.hear_of_uploads(TARGET)
+    made.hear_of_pushes()
     yield made
     if not os.environ.get("CONVEYOR_TEST_KEEP"):
         made.destroy()

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import random
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,11 +16,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from servers.git_http import GitServer
 
 from conveyor.cli.client import Client
-from conveyor.cli.demo.stage import Address, copy_line, run_git
+from conveyor.cli.demo.stage import Address, run_git
 from conveyor.cli.demo.traffic import question, read_rows
 from conveyor.domain.objects import RESERVED
 from conveyor.errors import ConveyorError, Unavailable
 from deployment.machine import Machine, run
+from deployment.userland import wines
 
 T = TypeVar("T")
 PATIENCE = 240.0
@@ -138,6 +137,17 @@ class Deployed:
         )
         wanted = {"QueueArn": f"arn:minio:sqs::{target}:webhook", "Events": ["s3:ObjectCreated:*"]}
         self.until(lambda: self._configured(wanted), "MinIO's notification target", 60)
+
+    def hear_of_pushes(self) -> None:
+        """Have the user's Git server tell the line of each push."""
+        address = f"{self.machine.ingress}/api/v1/notices/git"
+        told = '{\\"ref\\": \\"$ref\\", \\"commit\\": \\"$after\\", \\"before\\": \\"$before\\"}'
+        self.git.hook(
+            "#!/bin/sh\nwhile read before after ref; do\n"
+            f"  curl -s -o /dev/null -m 10 -H 'Host: {self.host('receive')}' "
+            f"-H 'Authorization: Bearer {self.token}' -H 'Content-Type: application/json' "
+            f'-d "{told}" {address}\ndone\n'
+        )
 
     def _configured(self, wanted: Mapping[str, Any]) -> bool:
         try:
@@ -269,43 +279,3 @@ class Deployed:
                     body = self.s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read()
                     found += [each["Key"]] if json.loads(body)["kind"] == kind else []
         return found
-
-
-def wines(example: Path, number: int) -> bytes:
-    """Return the example's wines, each measured a little differently."""
-    chance = random.Random(number)  # noqa: S311 -- no secret depends on it
-    head, *rows = example.read_text().splitlines()
-    changed = []
-    for row in rows:
-        *cells, label = row.split(",")
-        measured = [f"{float(cell) * (1 + chance.gauss(0, 1e-4)):.6f}" for cell in cells]
-        changed.append(",".join([*measured, label]))
-    return "\n".join([head, *changed, ""]).encode()
-
-
-def user_clone(folder: Path, git: GitServer, bucket: str) -> Path:
-    """Return a clone of the example line whose branch is pushed to its own remote."""
-    clone = folder / "line"
-    copy_line(Path(__file__).parents[2], clone)
-    declared = clone / "conveyor.yaml"
-    declared.write_text(declared.read_text().replace("bucket: bucket", f"bucket: s3://{bucket}"))
-    for arguments in (
-        ("commit", "-qam", "Use the bucket of the cluster"),
-        ("remote", "add", "origin", git.url_with_password),
-        ("push", "-q", "origin", "main"),
-    ):
-        done = run_git(clone, *arguments)
-        if done.returncode:
-            raise AssertionError(done.stderr)
-    return clone
-
-
-def variables(machine: Machine, git: GitServer, database: str) -> dict[str, str]:
-    """Return the credentials that `conveyor deploy` takes from its environment."""
-    return {
-        **os.environ,
-        **machine.environment,
-        "CONVEYOR_GIT_USERNAME": git.user,
-        "CONVEYOR_GIT_PASSWORD": git.password,
-        "CONVEYOR_LEDGER": database,
-    }
