@@ -71,7 +71,7 @@ def ledger(machine) -> str:
 
 
 @pytest.fixture(scope="session")
-def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
+def deployed(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
     """The example line, deployed by the command that users type, told of uploads by MinIO."""
     folder = tmp_path_factory.mktemp("user")
     made = Deployed(
@@ -92,6 +92,16 @@ def line(machine, tag, git, ledger, tmp_path_factory) -> Iterator[Deployed]:
 
 
 @pytest.fixture(scope="session")
-def stage(line) -> Stage:
+def stage(deployed) -> Stage:
     """The demo's stage, on the cluster."""
-    return Stage(line.clone, Console(file=sys.stderr or io.StringIO(), width=120), line)
+    return Stage(deployed.clone, Console(file=sys.stderr or io.StringIO(), width=120), deployed)
+
+
+@pytest.fixture(scope="session")
+def line(deployed) -> Deployed:
+    """The line with a model that serves: the acts' last one, else a first one."""
+    if not deployed.asked(lambda: deployed.client.releases("wine"))["releases"]:
+        mark = deployed.mark
+        deployed.put_wine(0)
+        deployed.event("rollout.promoted", mark)
+    return deployed

@@ -10,7 +10,7 @@ def test_the_act_is_played_on_the_cluster(stage, title):
     ACTS[title](stage)
 
 
-def test_a_second_deployment_changes_nothing(line):
-    before = line.versions()
-    line.deploy_again()
-    assert line.versions() == before
+def test_a_second_deployment_changes_nothing(deployed):
+    before = deployed.versions()
+    deployed.deploy_again()
+    assert deployed.versions() == before

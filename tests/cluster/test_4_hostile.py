@@ -86,7 +86,7 @@ def test_traffic_that_somebody_edits_is_reported_and_stays(line):
 
 
 def test_a_bundle_that_is_changed_in_the_bucket_is_never_served(line):
-    digest = line.predict()["model_version"]
+    digest = line.stable()["release"]
     key = f"{bundle_folder(digest)}model.onnx"
     good = line.s3.get_object(Bucket=line.bucket, Key=key)["Body"].read()
     sleep(line)

@@ -255,10 +255,10 @@ class Deployed:
         found: list[dict[str, Any]] = self.asked(lambda: self.client.rollouts(model))["rollouts"]
         return found
 
-    def stable(self, model: str = "wine") -> str:
-        """Return the tag of the stable release."""
+    def stable(self, model: str = "wine") -> dict[str, Any]:
+        """Return the stable release, with its tag and its digest (release)."""
         releases = self.asked(lambda: self.client.releases(model))["releases"]
-        return str(next(each["tag"] for each in releases if each["stable"]))
+        return dict(next(each for each in releases if each["stable"]))
 
     def git_tags(self) -> list[str]:
         """Return the names of all tags of the line."""
