@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import urllib3
+from deployment.load import Stream
 from deployment.meddling import broker_address, edit_traffic, inside_address, sleep, stored_version
 
 from conveyor.codec import encode
@@ -75,14 +76,18 @@ def test_two_deployments_at_once_end_as_one(line):
 
 
 def test_traffic_that_somebody_edits_is_reported_and_stays(line):
+    """A few requests flow, so that the canary neither goes on nor is decided by replays."""
     mark = line.mark
-    line.put_wine(6)
-    line.event("rollout.advanced", mark)
-    edit_traffic(line, "wine")
-    paused = line.until(lambda: [each for each in line.rollouts() if each["paused"]], "the pause")
-    assert "changed by someone else" in paused[0]["reason"]
-    line.client.command("wine", "abort", by="tester", reason="the edit was a mistake")
-    line.event("rollout.rolledback", mark)
+    with Stream(line.models(), line.clone / "data/wine-holdout.csv", rate=4):
+        line.put_wine(6)
+        line.event("rollout.advanced", mark)
+        edit_traffic(line, "wine")
+        paused = line.until(
+            lambda: [each for each in line.rollouts() if each["paused"]], "the pause"
+        )
+        assert "changed by someone else" in paused[0]["reason"]
+        line.client.command("wine", "abort", by="tester", reason="the edit was a mistake")
+        line.event("rollout.rolledback", mark)
 
 
 def test_a_bundle_that_is_changed_in_the_bucket_is_never_served(line):
