@@ -37,10 +37,10 @@ def complete(  # noqa: PLR0913  (keyword-only)
     An overlay of the user's own says all that is not given itself. Raises Rejected, InvalidLine.
     """
     if own:
-        return {**given, **(images(registry, tag, given) if registry or tag else {})}
+        return {**(images(registry, tag, given) if registry or tag else {}), **given}
     settings = {**known(objects, namespaces, folder), **given}
-    named = {name: value for name, value in given.items() if name.startswith("CONVEYOR_IMAGE_")}
-    return {**settings, **images(registry, tag, settings), **named}
+    # An image that is named whole goes before the tag.
+    return {**settings, **images(registry, tag, settings), **given}
 
 
 def known(objects: Objects, namespaces: Namespaces, folder: Path | None) -> dict[str, str]:

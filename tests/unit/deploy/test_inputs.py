@@ -29,7 +29,7 @@ def deployed(**settings):
     return cluster
 
 
-def completed(cluster, folder, **given):
+def completed(cluster, folder, *, own=False, **given):
     return complete(
         given,
         objects=cluster,
@@ -37,7 +37,7 @@ def completed(cluster, folder, **given):
         folder=folder,
         registry=None,
         tag="abc",
-        own=False,
+        own=own,
     )
 
 
@@ -61,7 +61,9 @@ def test_what_follows_from_namespace_and_overlay_is_not_carried_over(folder):
     assert not {"CONVEYOR_BROKER", "CONVEYOR_NAMESPACE"} & completed(cluster, folder).keys()
 
 
-def test_an_image_that_is_named_whole_is_taken_whatever_the_tag(folder):
-    found = completed(MemoryObjects(), folder, CONVEYOR_IMAGE_TRAIN="ghcr.io/me/mine:7")
-    assert found["CONVEYOR_IMAGE_TRAIN"] == "ghcr.io/me/mine:7"
+@pytest.mark.parametrize("own", [False, True])
+def test_an_image_that_is_named_whole_is_taken_whatever_the_tag(folder, own):
+    mine = "ghcr.io/me/mine:7"
+    found = completed(MemoryObjects(), folder, own=own, CONVEYOR_IMAGE_TRAIN=mine)
+    assert found["CONVEYOR_IMAGE_TRAIN"] == mine
     assert found["CONVEYOR_IMAGE_LINE"] == "dev.local/conveyor-line:abc"
