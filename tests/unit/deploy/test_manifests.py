@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conveyor.domain.routes import TRIGGERS
+from conveyor.domain.routes import MINUTE, TRIGGERS
 
 PUBLIC = {"receive", "api"}
 READ = {"get", "list", "watch"}
@@ -137,6 +137,22 @@ def test_functions_bound_themselves_and_start_small(overlay):
         assert container["readinessProbe"]["periodSeconds"] == 1
         assert container["resources"]["limits"]["memory"]
         assert "tmp" in {each["name"] for each in container["volumeMounts"]}
+
+
+def test_what_the_tick_wakes_goes_again_before_the_next_one(overlay):
+    ticked = {t.station for t in TRIGGERS if t.extensions.get("schedule") == MINUTE} | {"receive"}
+    pings = of(overlay, "PingSource")
+    assert [ping["spec"]["sink"]["ref"]["name"] for ping in pings] == ["receive"]
+    assert [ping["spec"]["schedule"] for ping in pings] == ["* * * * *"]
+    windows = {
+        each["metadata"]["name"]: each["spec"]["template"]["metadata"]["annotations"].get(
+            "autoscaling.knative.dev/window", "60s"
+        )
+        for each in functions(overlay)
+    }
+    # Knative refuses less than 6 s, and adds up to 30 s before a pod goes.
+    short = {name for name, window in windows.items() if 6 <= int(window.rstrip("s")) <= 15}
+    assert short == ticked
 
 
 def test_no_role_has_a_wildcard_or_reads_secrets(overlay):
