@@ -13,12 +13,14 @@ from conveyor.codec.messages import (
     to_json,
 )
 from conveyor.codec.strict import canonical
+from conveyor.codec.uncounted import UNCOUNTED, is_marked, mark
 
 __all__ = [
     "LINE",
     "MAX_BATCH_BYTES",
     "MAX_BATCH_EVENTS",
     "SERVE",
+    "UNCOUNTED",
     "Keyring",
     "Reply",
     "canonical",
@@ -27,5 +29,7 @@ __all__ = [
     "decode_batch",
     "encode",
     "from_json",
+    "is_marked",
+    "mark",
     "to_json",
 ]

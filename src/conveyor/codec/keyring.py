@@ -67,27 +67,40 @@ class Keyring:
             }
         )
 
+    def has(self, role: str) -> bool:
+        """Whether the role has a secret here."""
+        return role in self._secrets
+
+    def seal(self, role: str, content: bytes) -> str:
+        """Return the role's seal on bytes that are no event; raises Rejected without a secret.
+
+        Each secret seals: who is asked may still have only the old one. content must not begin as
+        JSON does: it would be taken for an event's.
+        """
+        if not self.has(role):
+            raise _lacks(role)
+        return ",".join(_hmac(secret, content) for secret in self._secrets[role])
+
+    def is_seal(self, role: str, content: bytes, given: str) -> bool:
+        """Whether it is the role's seal on these bytes."""
+        shown, secrets = given.split(",")[:MAX_SECRETS], self._secrets.get(role, ())
+        return any(_is_any(secrets, content, each) for each in shown)
+
     def sign(self, event: Event, role: str) -> Event:
         """Return the event signed; raises Rejected where the role has no secret or no right."""
-        if role not in self._secrets:
-            msg = f"no secret for the role {short(role)} here: set CONVEYOR_KEY_{role.upper()}"
-            raise Rejected(msg)
+        if not self.has(role):
+            raise _lacks(role)
         if not _may_sign(role, event.type):
             msg = f"the role {role!r} must not sign {event.type}"
             raise Rejected(msg)
         bare = event.with_extensions(**{ROLE: role})
-        return bare.with_extensions(**{SIGNATURE: _mac(self._secrets[role][0], bare)})
+        return bare.with_extensions(**{SIGNATURE: _hmac(self._secrets[role][0], _signed(bare))})
 
     def verify(self, event: Event) -> str:
         """Return the role that signed the event; raises Unauthorized."""
         role = event.extensions.get(ROLE, "")
-        given = event.extensions.get(SIGNATURE, "").encode(errors="replace")
-        # Every secret is compared, so that the time says nothing about which one nearly fitted.
-        matches = [
-            hmac.compare_digest(_mac(secret, event).encode(), given)
-            for secret in self._secrets.get(role, ())
-        ]
-        if not any(matches):
+        given = event.extensions.get(SIGNATURE, "")
+        if not _is_any(self._secrets.get(role, ()), _signed(event), given):
             msg = f"event {short(event.id)} of type {short(event.type)} has no valid signature"
             raise Unauthorized(msg)
         if not _may_sign(role, event.type):
@@ -115,8 +128,22 @@ def _may_sign(role: str, kind: str) -> bool:
     return types is None or kind in types
 
 
-def _mac(secret: bytes, event: Event) -> str:
+def _lacks(role: str) -> Rejected:
+    return Rejected(f"no secret for the role {short(role)} here: set CONVEYOR_KEY_{role.upper()}")
+
+
+def _signed(event: Event) -> bytes:
     stated = {name: event.extensions[name] for name in SIGNED if name in event.extensions}
     own = [event.id, event.source, event.type, event.subject, format_time(event.time)]
-    message = canonical([own, stated, dict(event.data)])
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+    return canonical([own, stated, dict(event.data)])
+
+
+def _hmac(secret: bytes, content: bytes) -> str:
+    return hmac.new(secret, content, hashlib.sha256).hexdigest()
+
+
+def _is_any(secrets: Sequence[bytes], content: bytes, given: str) -> bool:
+    """Compare with every secret, so that the time says nothing about which one nearly fitted."""
+    shown = given.encode(errors="replace")
+    matches = [hmac.compare_digest(_hmac(secret, content).encode(), shown) for secret in secrets]
+    return any(matches)

@@ -6,14 +6,12 @@ from urllib.parse import quote, urlsplit
 
 import urllib3
 
+from conveyor.codec import mark
 from conveyor.domain.events import Json as Document
 from conveyor.errors import Rejected, Unavailable
 from conveyor.knative import names
 from conveyor.knative.resources import SERVICE, Cluster, Json
 from conveyor.knative.settings import ServicesSettings
-
-UNCOUNTED = "conveyor-uncounted"
-"""Header of requests that are no live traffic (the serving app's)."""
 
 CONNECT = 5.0
 CONNECTIONS = 16
@@ -74,12 +72,13 @@ class Asking:
         self, model: str, release: str, path: str, request: bytes | None
     ) -> urllib3.BaseHTTPResponse:
         base, host = self._address(model, release)
+        marked = {} if request is None else mark(self._settings.keyring, release, request)
         try:
             return self._pool.request(
                 "GET" if request is None else "POST",
                 base + path,
                 body=request,
-                headers={"Host": host, "Content-Type": "application/json", UNCOUNTED: "1"},
+                headers={"Host": host, "Content-Type": "application/json", **marked},
                 timeout=urllib3.Timeout(connect=CONNECT, read=self._settings.infer.total_seconds()),
                 redirect=False,
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
+from conveyor.codec import Keyring
 from conveyor.errors import Rejected
 from conveyor.settings import seconds
 
@@ -20,7 +21,8 @@ class ServicesSettings:
     both feature flags on. ingress "": the names of the cluster are used, else all requests go to
     that URL with the service's name as Host. startup bounds the start of a release, infer one
     request, burst the instances of one release; concurrency is the requests one instance takes at
-    once; scratch is the room for bundle and samples.
+    once; scratch is the room for bundle and samples. The serve key of keyring marks what is asked
+    for no traffic: without it all is counted.
     """
 
     namespace: str
@@ -38,6 +40,7 @@ class ServicesSettings:
     burst: int = 10
     concurrency: int = 50
     scratch: str = "2Gi"
+    keyring: Keyring = field(default_factory=lambda: Keyring({}), repr=False)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
@@ -52,6 +55,7 @@ class ServicesSettings:
             ingress=environment.get("CONVEYOR_INGRESS", ""),
             startup=seconds(environment, "CONVEYOR_STARTUP", 120.0),
             infer=seconds(environment, "CONVEYOR_INFER", 30.0),
+            keyring=Keyring.from_env(environment),
         )
 
 

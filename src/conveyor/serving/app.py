@@ -6,17 +6,21 @@ from http import HTTPStatus
 from typing import Any, BinaryIO
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from conveyor.serving.endpoint import UNCOUNTED, Endpoint, Incoming, failure
+from conveyor.codec import UNCOUNTED
+from conveyor.serving.endpoint import Endpoint, Incoming, failure
 from conveyor.serving.upstreams import Answer
 
-_COUNTED_KEY = "HTTP_" + UNCOUNTED.upper().replace("-", "_")
+_MARK = "HTTP_" + UNCOUNTED.upper().replace("-", "_")
+
+Marked = Callable[[bytes, str], bool]
+"""Whether a body's mark says truly that it is no live traffic (see `codec.uncounted`)."""
 
 
 class App:
     """The WSGI application of one release; knows how many requests are being answered."""
 
-    def __init__(self, endpoint: Endpoint, *, max_body: int) -> None:
-        self._endpoint, self._max_body = endpoint, max_body
+    def __init__(self, endpoint: Endpoint, *, max_body: int, is_marked: Marked) -> None:
+        self._endpoint, self._max_body, self._is_marked = endpoint, max_body, is_marked
         self._idle = threading.Condition()
         self._busy = 0
 
@@ -46,7 +50,7 @@ class App:
                 method=environ["REQUEST_METHOD"],
                 path=path[1:],
                 body=body,
-                counted=not environ.get(_COUNTED_KEY),
+                counted=not self._is_marked(body, environ.get(_MARK, "")),
             )
         )
 

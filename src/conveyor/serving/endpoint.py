@@ -25,9 +25,6 @@ SHORT = 16
 
 SERVER = {"name": "conveyor", "version": "1", "extensions": []}
 
-UNCOUNTED = "conveyor-uncounted"
-"""Header of requests that are no live traffic: smoke tests and replays. The router takes it off."""
-
 
 class Runs(Protocol):
     """What answers: an `OnnxSession`."""

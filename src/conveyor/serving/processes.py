@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from conveyor.codec import SERVE, Keyring, mark
 from conveyor.domain.line import Line, Serve
 from conveyor.domain.traffic import Traffic
 from conveyor.domain.versions import Release
@@ -17,7 +18,6 @@ from conveyor.errors import NotFound, Rejected, Unavailable
 from conveyor.ports import Objects
 from conveyor.serving import leftovers
 from conveyor.serving import table as tables
-from conveyor.serving.endpoint import UNCOUNTED
 from conveyor.serving.launcher import Launcher, ProcessSettings
 from conveyor.serving.process import ServeProcess
 from conveyor.serving.slot import Instance, Slot
@@ -25,6 +25,8 @@ from conveyor.serving.table import Place
 from conveyor.serving.upstreams import Call
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_JSON = {"Content-Type": "application/json"}
 
 LOOK = 0.1
 """Seconds between two looks for what is to be stopped."""
@@ -41,6 +43,7 @@ class ProcessServices:
         self._launcher = Launcher(state.absolute(), objects, settings)
         leftovers.stop_all(self._launcher.notes)
         self._patience = settings.infer.total_seconds()
+        self._keyring = Keyring({SERVE: settings.key.split(",")} if settings.key else {})
         self._file = state.absolute() / "traffic.json"
         self._lock = threading.Lock()
         self._table = tables.load(self._file)
@@ -69,7 +72,7 @@ class ProcessServices:
             method="POST",
             path=f"/v2/models/{quote(model, safe='')}/infer",
             body=request,
-            headers=(("Content-Type", "application/json"), (UNCOUNTED, "1")),
+            headers=tuple({**_JSON, **mark(self._keyring, release, request)}.items()),
             timeout=self._patience,
         )
         if self.releases().get(release) != model:

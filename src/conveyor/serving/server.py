@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
 import waitress
 
 from conveyor.bundle import MODEL, Manifest, open_bundle
-from conveyor.codec import Keyring
+from conveyor.codec import Keyring, is_marked
 from conveyor.domain.payloads import InferenceObserved
 from conveyor.errors import Unavailable
 from conveyor.serving.app import App
@@ -76,7 +77,8 @@ def serve(
     manifest = open_bundle(listen.bundle)
     observer = Observer(manifest, settings, keyring)
     endpoint = Endpoint(manifest, manifest.digest, observer.recorder, observer.sampler)
-    app = App(endpoint, max_body=settings.max_body)
+    marked = partial(is_marked, keyring, manifest.digest)
+    app = App(endpoint, max_body=settings.max_body, is_marked=marked)
     _start_http(app, bound, settings)
     limit_memory(settings.memory)
     session = load(listen.bundle / MODEL, manifest, settings)

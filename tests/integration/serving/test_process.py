@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from conveyor.bundle import fetch_bundle
-from conveyor.codec import SERVE, Keyring, decode
+from conveyor.codec import SERVE, UNCOUNTED, Keyring, decode, mark
 from conveyor.domain.payloads import InferenceObserved
 
 KEY = "serve-secret-of-the-tests"
@@ -47,8 +47,8 @@ class Running:
         while self.ask("GET", "/v2/health/ready")[0] != 200:
             pass
 
-    def ask(self, method, path, body=b""):
-        self.connection.request(method, path, body)
+    def ask(self, method, path, body=b"", headers=None):
+        self.connection.request(method, path, body, headers or {})
         response = self.connection.getresponse()
         return response.status, json.loads(response.read() or b"null")
 
@@ -108,6 +108,18 @@ def test_what_was_counted_is_sent_at_the_end_though_the_sink_was_busy(run, sink,
     process.popen.send_signal(signal.SIGTERM)
     assert process.popen.wait(10) == 0
     assert [event.data["summary"]["requests"] for event in sink.events] == [3]
+
+
+def test_only_our_own_requests_are_not_counted(run, sink, asking, double):
+    process = run(K_SINK=sink.url, CONVEYOR_KEY_SERVE=KEY, CONVEYOR_FLUSH="60")
+    ours, other = (Keyring({SERVE: [key]}) for key in (KEY, "another-secret-of-the-tests"))
+    body = asking(1, 2)
+    forged = [{UNCOUNTED: "1"}, mark(other, double.digest, body), mark(ours, double.digest, b"")]
+    for headers in [mark(ours, double.digest, body), *forged]:
+        assert process.ask("POST", "/v2/models/wine/infer", body, headers)[0] == 200
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.popen.wait(10) == 0
+    assert [event.data["summary"]["requests"] for event in sink.events] == [len(forged)]
 
 
 def test_a_request_in_progress_is_answered_after_sigterm(run, faulty, asking):
