@@ -25,6 +25,11 @@ from conveyor.jobs.workfolder import Export
 from conveyor.ports import Objects
 from conveyor.runs import fetch_spec
 
+WITHIN = 60.0
+"""Seconds for which one pod waits for bucket and repository. Then its last words tell what lacks,
+and the next pod tries with the keys that the Secret has by then.
+"""
+
 
 def prepare(
     key: str, known_by: str, shared: Path, pantry: Pantry, *, stop: threading.Event
@@ -66,13 +71,18 @@ def _export(settings: StepSettings) -> Export:
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Lay out a run, however long bucket or repository are away; return the exit code."""
+    """Lay out a run, though bucket or repository are away for a moment; return the exit code."""
     key, known_by, shared = arguments[0], arguments[1], Path(arguments[2])
     stop = stopped_by_signal()
 
     def step() -> None:
         pantry = _pantry(StepSettings.from_env(environment), shared)
-        insist(lambda: prepare(key, known_by, shared, pantry, stop=stop), stop, what=f"run {key}")
+        insist(
+            lambda: prepare(key, known_by, shared, pantry, stop=stop),
+            stop,
+            what=f"run {key}",
+            within=WITHIN,
+        )
 
     return exit_code(step)
 

@@ -1,8 +1,10 @@
 """How a step goes on and ends: patient with what is away, and stopped by a signal."""
 
 import logging
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,16 +19,20 @@ PATIENCE = 30.0
 _Made = TypeVar("_Made")
 
 
-def insist(action: Callable[[], _Made], stop: threading.Event, *, what: str) -> _Made:
-    """Return what an action makes, however long what it needs is away.
+def insist(
+    action: Callable[[], _Made], stop: threading.Event, *, what: str, within: float = math.inf
+) -> _Made:
+    """Return what an action makes, though what it needs is away, for up to `within` seconds.
 
-    Raises Superseded when it is stopped before.
+    Raises Superseded when it is stopped before, Unavailable when it fails after that time.
     """
-    delay = 0.5
+    delay, end = 0.5, time.monotonic() + within
     while not stop.is_set():
         try:
             return action()
         except Unavailable as error:
+            if time.monotonic() > end:
+                raise
             _log.warning("%s waits: %s", what, error)
         stop.wait(delay)
         delay = min(PATIENCE, 2 * delay)

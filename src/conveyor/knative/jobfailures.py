@@ -9,6 +9,8 @@ from conveyor.domain.jobs import FAILED, OUT_OF_MEMORY, TIMED_OUT, JobSpec
 from conveyor.knative import jobnames as names
 from conveyor.knative.jobphases import (
     age,
+    lacks,
+    last_words,
     newest,
     states,
     trouble_of,
@@ -52,9 +54,7 @@ def judge(job: Json, pods: Sequence[Json], events: Iterable[Json], spec: JobSpec
         return _never_done(heard, pods, spec)
     name = str(newest(pods)["metadata"]["name"]) if pods else ""
     if reason == "BackoffLimitExceeded":
-        said = _last_words(pods)
-        msg = f"its machine failed it again and again{said}; see `kubectl describe job`"
-        return Verdict(state=FAILED, reason=msg, pod=name)
+        return Verdict(state=FAILED, reason=_again_and_again(pods), pod=name)
     msg = f"it was killed from outside, more often than it is tried again{_last_words(pods)}"
     return Verdict(state=FAILED, reason=msg, pod=name, lost=True)
 
@@ -112,8 +112,7 @@ def _broken(pod: Json, spec: JobSpec) -> Verdict | None:
     del spec
     for container, ended in _terminated(pod):
         code = ended.get("exitCode", 0)
-        words = [line for line in str(ended.get("message", "")).splitlines() if line.strip()]
-        last = words[-1].strip().removeprefix("conveyor: ") if words else "no output"
+        last = last_words(ended) or "no output"
         if code == DEFECT:
             return _ended(pod, FAILED, last[:_MOST])
         if ended.get("reason") in {"StartError", "ContainerCannotRun"}:
@@ -175,12 +174,18 @@ def _terminated(pod: Json) -> list[tuple[str, dict[str, Any]]]:
     return [(name, ended) for name, ended in found if ended]
 
 
+def _again_and_again(pods: Sequence[Json]) -> str:
+    if lacking := lacks(pods):
+        return f"what it works on could not be had, again and again: {lacking}"[:_MOST]
+    return f"its machine failed it again and again{_last_words(pods)}; see `kubectl describe job`"
+
+
 def _last_words(pods: Sequence[Json]) -> str:
     for pod in sorted(pods, key=age, reverse=True):
         for container, ended in reversed(_terminated(pod)):
             if ended.get("exitCode"):
-                code, said = ended["exitCode"], str(ended.get("message", "")).strip()
-                last = f": {said.splitlines()[-1]}" if said else ""
+                code, said = ended["exitCode"], last_words(ended)
+                last = f": {said}" if said else ""
                 return f" (the step {container} ended with exit code {code}{last})"[:_MOST]
     return ""
 

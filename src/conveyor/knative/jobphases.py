@@ -8,6 +8,7 @@ from typing import Any
 from conveyor.knative import jobnames as names
 from conveyor.knative.joblanes import holds
 from conveyor.knative.resources import Json
+from conveyor.runs import AGAIN
 
 WAITING = "waiting"
 _MOST = 300
@@ -35,10 +36,14 @@ def phase_of(job: Json, pods: Sequence[Json], events: Iterable[Json]) -> Phase:
         queue = (job["metadata"].get("labels") or {}).get(names.QUEUE)
         why = f"queue {queue} has not admitted it yet" if queue else "another run goes first"
         return Phase(WAITING, why)
-    living = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Failed"]
+    failed = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Failed"]
+    living = [pod for pod in pods if pod not in failed]
     if not living:
-        return Phase(WAITING, why_no_pod(events) or _again(pods))
-    return _phase_of_pod(newest(living))
+        return Phase(WAITING, why_no_pod(events) or _again(failed))
+    phase = _phase_of_pod(newest(living))
+    if phase == Phase(names.FETCH) and (lacking := lacks(failed)):
+        return Phase(names.FETCH, f"tried again: {lacking}"[:_MOST])
+    return phase
 
 
 def newest(pods: Iterable[Json]) -> Json:
@@ -92,6 +97,21 @@ def trouble_of(pod: Json) -> str:
     return ""
 
 
+def lacks(pods: Sequence[Json]) -> str:
+    """Return what the first step of the youngest pod could not have, "" where it was not that."""
+    for container, state in states(newest(pods)) if pods else ():
+        ended = state.get("terminated") or {}
+        if container == names.FETCH and ended.get("exitCode") == AGAIN:
+            return last_words(ended)
+    return ""
+
+
+def last_words(ended: Json) -> str:
+    """Return the last line that a container said before it ended, "" where it said nothing."""
+    words = [line for line in str(ended.get("message", "")).splitlines() if line.strip()]
+    return words[-1].strip().removeprefix("conveyor: ") if words else ""
+
+
 def states(pod: Json) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name and state of a pod's containers, in the order in which they run."""
     status = pod.get("status") or {}
@@ -137,5 +157,7 @@ def _phase_of_pod(pod: Json) -> Phase:
 def _again(pods: Sequence[Json]) -> str:
     if not pods:
         return ""
+    if lacking := lacks(pods):
+        return f"tried again: {lacking}"[:_MOST]
     node = (newest(pods)["spec"]).get("nodeName", "its node")
     return f"it failed for its machine ({node}) and is tried again"

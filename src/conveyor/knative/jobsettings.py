@@ -23,9 +23,10 @@ class JobSettings:
 
     margin is what both steps may take beyond a run's own timeout, longest_wait how long a run may
     wait for its place. retries is how often the cluster tries a pod again that failed for its
-    machine, restarts how often we do where it does not know that. keep is how long an ended Job
-    stays. share is how much of its limits a run requests (0..1); scratch_ceiling bounds the
-    volume of a pod, in bytes. queue is a Kueue LocalQueue.
+    machine, or whose bucket or repository was away for a minute (its pauses double from 10 s on:
+    with five the last try ends after eleven minutes), restarts how often we do where it does not
+    know that. keep is how long an ended Job stays. share is how much of its limits a run requests
+    (0..1); scratch_ceiling bounds the volume of a pod, in bytes. queue is a Kueue LocalQueue.
     """
 
     line: str
@@ -38,7 +39,7 @@ class JobSettings:
     deploy_key: str = "fetch-git"
     margin: timedelta = timedelta(minutes=15)
     longest_wait: timedelta = timedelta(days=1)
-    retries: int = 3
+    retries: int = 5
     restarts: int = 2
     keep: timedelta = timedelta(days=1)
     share: float = 1.0

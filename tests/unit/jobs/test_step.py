@@ -28,6 +28,11 @@ def test_the_exit_code_says_what_is_to_be_done(error, code):
     assert exit_code(failing(error)) == code
 
 
+def test_what_was_away_is_the_last_word(caplog):
+    exit_code(failing(Unavailable("https://git/x cannot be fetched: denied")))
+    assert caplog.messages == ["https://git/x cannot be fetched: denied"]
+
+
 def test_a_step_that_was_done_ends_with_0():
     assert exit_code(lambda: None) == 0
 
@@ -42,6 +47,11 @@ def test_what_is_away_is_waited_for():
         return answer
 
     assert insist(ask, threading.Event(), what="it") == "here"
+
+
+def test_what_stays_away_is_waited_for_in_bounds():
+    with pytest.raises(Unavailable, match="denied"):
+        insist(failing(Unavailable("denied")), threading.Event(), what="it", within=0.2)
 
 
 def test_waiting_ends_when_it_is_stopped():

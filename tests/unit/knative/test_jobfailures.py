@@ -37,13 +37,13 @@ def verdict(name, reason="DeadlineExceeded", spec=SPEC):
     return judge(failed(job, reason), pods, events, spec)
 
 
-def ended(code, reason="Error", message=""):
-    """Return a pod whose work ended so."""
+def ended(code, reason="Error", message="", container="work"):
+    """Return a pod whose work, or another step, ended so."""
     job, (pod,), _ = recorded("podlate")
     pod = copy.deepcopy(pod)
     del pod["status"]["reason"]
-    (work,) = [s for s in pod["status"]["initContainerStatuses"] if s["name"] == "work"]
-    work["state"] = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+    (step,) = [s for s in pod["status"]["initContainerStatuses"] if s["name"] == container]
+    step["state"] = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
     return job, pod
 
 
@@ -151,8 +151,17 @@ def test_a_machine_that_fails_again_and_again_is_told_with_the_last_words():
     job, pod = ended(75, message="conveyor: a fence could not be put up")
     told = judge(failed(job, "BackoffLimitExceeded"), [pod], [], SPEC)
     assert told.state == FAILED
-    assert (
-        "again and again (the step work ended with exit code 75: conveyor: a fence" in told.reason
+    assert "again and again (the step work ended with exit code 75: a fence" in told.reason
+
+
+def test_a_repository_that_lets_nobody_in_is_told_with_its_own_words():
+    words = "conveyor: run k1 waits: x\nconveyor: https://git/x cannot be fetched: denied\n"
+    job, pod = ended(75, message=words, container="fetch")
+    told = judge(failed(job, "BackoffLimitExceeded"), [pod], [], SPEC)
+    assert told.state == FAILED
+    assert told.reason == (
+        "what it works on could not be had, again and again: https://git/x cannot be fetched: "
+        "denied"
     )
 
 

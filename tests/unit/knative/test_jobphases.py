@@ -107,6 +107,21 @@ def test_between_two_tries_it_says_that_the_machine_failed():
     )
 
 
+def test_what_the_fetch_lacks_is_said_between_two_tries_and_while_it_tries_again():
+    words = "conveyor: run k1 waits: x\nconveyor: https://git/x cannot be fetched: denied\n"
+    lacking = {"terminated": {"exitCode": 75, "message": words}}
+    job, (failed,), _ = standing(lacking, WAITS, WAITS)
+    failed["status"]["phase"] = "Failed"
+    told = "tried again: https://git/x cannot be fetched: denied"
+    assert phase_of(job, [failed], []) == Phase("waiting", told)
+    for states, expected in [
+        ((RUNS, WAITS, WAITS), Phase("fetch", told)),
+        ((DONE, RUNS, WAITS), Phase("work")),
+    ]:
+        _, (living,), _ = standing(*states)
+        assert phase_of(job, [failed, living], []) == expected
+
+
 def test_a_pod_that_is_taken_off_its_node_is_said():
     job, pods, events = standing(DONE, RUNS, WAITS)
     pods[0]["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True"})
