@@ -141,14 +141,18 @@ def _view(
         body = _body() if route.body and route.media == "application/json" else {}
         asked = Asked(request=request, parts=parts, trusted=guard.is_trusted(), body=body)
         if not route.waits or not waiting.acquire(blocking=False):
-            return answer(route.handler(behind, asked), route.status)
+            return _told(route.handler(behind, asked), route.status)
         try:
             asked = replace(asked, patient=True)
-            return answer(route.handler(behind, asked), route.status)
+            return _told(route.handler(behind, asked), route.status)
         finally:
             waiting.release()
 
     return view
+
+
+def _told(value: Any, status: int) -> Response:
+    return value if isinstance(value, Response) else answer(value, status)
 
 
 def _body() -> dict[str, Any]:

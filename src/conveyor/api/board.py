@@ -8,7 +8,7 @@ from typing import Any
 
 from croniter import croniter
 
-from conveyor.api import shapes, waits
+from conveyor.api import addresses, shapes, waits
 from conveyor.api.parts import Parts
 from conveyor.api.story import SHORT, sentence
 from conveyor.bundle import load_manifest
@@ -161,16 +161,15 @@ def _model(parts: Parts, view: _View, model: Model) -> dict[str, Any]:
     stable, current = registry.stable, parts.rollouts.current(model.name)
     tags = {release.digest: release.tag for release in registry.releases}
     refusal = _refusal(view, f"model/{model.name}")
+    shares = parts.services.traffic(model.name).shares
     return {
         "name": model.name,
         "stable": stable.tag if stable else None,
         "release": stable.digest if stable else None,
         "latest": registry.latest.tag if registry.latest else None,
         "metric": _metric(parts.objects, model, stable.digest if stable else ""),
-        "traffic": {
-            tags.get(digest, digest[:SHORT]): percent
-            for digest, percent in parts.services.traffic(model.name).shares
-        },
+        "url": addresses.of(parts, model.name) if shares else None,
+        "traffic": {tags.get(digest, digest[:SHORT]): percent for digest, percent in shares},
         "rollout": _rollout(parts, current, tags) if current else None,
         "refusal": refusal,
         "retrain": _retrain(model, view.now),

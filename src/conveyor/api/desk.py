@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, BinaryIO
 
-from conveyor.api import board, following, origins, runs, shapes, waits
+from conveyor.api import addresses, board, following, origins, runs, shapes, waits
 from conveyor.api.doors import Door, publish_all
 from conveyor.api.inbox import Inbox, checked_key
 from conveyor.api.route import MAX_WAIT
@@ -17,7 +17,7 @@ from conveyor.domain.identity import digest
 from conveyor.domain.line import Line
 from conveyor.domain.payloads import RolloutRequested
 from conveyor.domain.rollout import JUDGE
-from conveyor.domain.versions import STABLE, Registry
+from conveyor.domain.versions import STABLE, Registry, Release
 from conveyor.errors import Conflict, NotFound, Rejected, Unavailable
 from conveyor.ledger.journal import Journal
 from conveyor.ledger.trace import Trace
@@ -41,6 +41,12 @@ def _nothing() -> None:
     """Look nowhere: there is no watcher to wake."""
 
 
+def _nowhere(model: str) -> str:
+    """Know no address of a model."""
+    del model
+    return ""
+
+
 def _none() -> Sequence[str]:
     return ()
 
@@ -53,7 +59,7 @@ class Desk:
     up there; read_log returns (bytes, next position) of a run's output; look wakes the looks at
     bucket and repository; problems tells what the engine itself complains about, waiting which
     uploads are not complete yet ("key: what for"); patience is how long a canary waits for traffic
-    before stored requests are replayed.
+    before stored requests are replayed; address tells where a model that serves is asked.
     """
 
     branch: str
@@ -75,6 +81,7 @@ class Desk:
     problems: Callable[[], Sequence[str]] = _none
     waiting: Callable[[], Sequence[str]] = _none
     patience: timedelta = timedelta(minutes=2)
+    address: Callable[[str], str] = _nowhere
     _began: float = field(default_factory=time.monotonic)
 
     def status(self) -> dict[str, Any]:
@@ -189,10 +196,16 @@ class Desk:
         models = {tag.name.split("@")[0] for tag in tags if "@" in tag.name}
         registries = [Registry.of(name, tags) for name in sorted(models) if model in {None, name}]
         return [
-            shapes.release(made, registry)
+            {**shapes.release(made, registry), "url": self._url(made, registry)}
             for registry in registries
             for made in reversed(registry.releases)
         ]
+
+    def _url(self, made: Release, registry: Registry) -> str | None:
+        """Return where a stable release is asked."""
+        stable = registry.stable
+        is_stable = stable is not None and stable.digest == made.digest
+        return addresses.of(self, made.model) if is_stable else None
 
     def manifest(self, model: str, release: str) -> dict[str, Any]:
         """Return a release's manifest by its tag, version or digest; raises NotFound."""

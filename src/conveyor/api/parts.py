@@ -42,4 +42,6 @@ class Parts(Protocol):
     @property
     def waiting(self) -> Callable[[], Sequence[str]]: ...  # noqa: D102
     @property
+    def address(self) -> Callable[[str], str]: ...  # noqa: D102
+    @property
     def patience(self) -> timedelta: ...  # noqa: D102

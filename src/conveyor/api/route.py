@@ -73,7 +73,7 @@ D_contra = TypeVar("D_contra", contravariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Route(Generic[D_contra]):
-    """One way in. handler answers with a JSON value, or raises ConveyorError.
+    """One way in. handler answers with a JSON value or a response, or raises ConveyorError.
 
     query maps parameter names to their JSON Schema; body is the JSON body's schema, None where
     there is none or it is not JSON; answer is the answer's schema.

@@ -10,6 +10,7 @@ from conveyor.api.desk import Desk
 from conveyor.api.gate import TokenGate
 from conveyor.api.routes import ROUTES
 from conveyor.api.s3inbox import S3Inbox
+from conveyor.cluster import predictions
 from conveyor.cluster.kubernetes import KubernetesParts
 from conveyor.cluster.server import Site, start
 from conveyor.data.s3 import connect
@@ -53,6 +54,7 @@ def open_desk(parts: KubernetesParts) -> Desk:
         look=look,
         waiting=parts.lookout().waiting,
         patience=settings.patience,
+        address=parts.services.url,
     )
 
 
@@ -71,7 +73,8 @@ class LateApi:
             if self._api is None:
                 desk = open_desk(self._parts)
                 # Names lead here by the cluster's ingress alone.
-                self._api = open_routes(desk, ROUTES, token=self._token, is_ours=lambda _: True)
+                routes = (*ROUTES, *predictions.routes(self._parts.services))
+                self._api = open_routes(desk, routes, token=self._token, is_ours=lambda _: True)
             return self._api
 
     def __call__(self, environ: WSGIEnvironment, begin: StartResponse) -> Iterable[bytes]:

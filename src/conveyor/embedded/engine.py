@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 from wsgiref.types import WSGIApplication
 
 from conveyor.api.app import create_api
@@ -246,6 +247,7 @@ class Engine:
             problems=self._eyes.complaints,
             waiting=self._arrivals.waiting,
             patience=self.settings.patience,
+            address=lambda model: f"{self.url}/v2/models/{quote(model, safe='')}",
         )
         return create_api(desk, token=self.token, hosts=self._hosts)
 

@@ -28,7 +28,8 @@ class Controllers:
         metadata = written["metadata"]
         self._make(cluster, metadata, written["spec"]["template"])
         routed = [condition("RoutesReady", "True")]
-        seen = {"observedGeneration": metadata["generation"], "conditions": routed}
+        url = f"http://{metadata['name']}.{metadata['namespace']}.example.com"
+        seen = {"observedGeneration": metadata["generation"], "conditions": routed, "url": url}
         if {**written.get("status", {}), **seen} != written.get("status"):
             cluster.patch(SERVICE, metadata["namespace"], metadata["name"], {"status": seen})
 

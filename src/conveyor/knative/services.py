@@ -15,6 +15,7 @@ from conveyor.errors import Busy, Conflict, NotFound, Rejected, Unavailable
 from conveyor.knative import names
 from conveyor.knative import traffic as mapping
 from conveyor.knative.asking import Asking
+from conveyor.knative.forwarding import Forwarding, Passed, Reply, path_of, url_of
 from conveyor.knative.manifest import template
 from conveyor.knative.resources import REVISION, SERVICE, Cluster, Json, Selection
 from conveyor.knative.settings import ServicesSettings
@@ -41,7 +42,7 @@ class KnativeServices:
 
     def __init__(self, cluster: Cluster, settings: ServicesSettings) -> None:
         self._cluster, self._settings = cluster, settings
-        self._asking = Asking(cluster, settings)
+        self._asking, self._forwarding = Asking(cluster, settings), Forwarding(settings)
         self._starting = Starting(cluster, settings, self._asking)
 
     def ensure(self, release: Release, line: Line) -> None:
@@ -69,6 +70,23 @@ class KnativeServices:
         """See ports.Services; shares that someone else made are among it."""
         seen = self._look(model)
         return Traffic() if seen is None else seen.traffic
+
+    def url(self, model: str) -> str:
+        """Return where a model answers, as its Service says; raises NotFound where none serves."""
+        return url_of(self._serving(model)) + path_of(model)
+
+    def forward(self, model: str, passed: Passed) -> Reply:
+        """Ask the model as anybody may at its URL; it counts as traffic, shared as traffic is.
+
+        Raises NotFound where none serves, Unavailable where none answers.
+        """
+        return self._forwarding.send(model, self._serving(model), passed)
+
+    def _serving(self, model: str) -> Json:
+        seen = self._look(model)
+        if seen is None or not seen.traffic.shares:
+            raise NotFound(f"nothing serves the model {model[:80]!r}")
+        return seen.service
 
     def apply(self, model: str, traffic: Traffic, *, expected: Traffic) -> None:
         """See ports.Services. What was not ensured is started first, as `serve` has it by itself.

@@ -18,7 +18,7 @@ from conveyor.serving.endpoint import SERVER, failure
 from conveyor.serving.faults import Faults
 from conveyor.serving.settings import MAX_BODY
 from conveyor.serving.telemetry import Send
-from conveyor.serving.upstreams import Answer, Call, Upstream, Upstreams, by_prefix
+from conveyor.serving.upstreams import FORWARDED, Answer, Call, Upstream, Upstreams, by_prefix
 
 RELEASE = "Conveyor-Release"
 """Header of each answer: the digest of the release that gave it."""
@@ -26,7 +26,6 @@ RELEASE = "Conveyor-Release"
 STICKY = "Conveyor-Sticky"
 """Header of a request: those with the same value get the same release while the table stays."""
 
-FORWARDED = ("content-type", "accept", "traceparent", "tracestate", "x-request-id")
 RETRY_AFTER = "1"
 
 WAIT = 0.05

@@ -8,6 +8,9 @@ from typing import Protocol
 from conveyor.domain.traffic import Traffic
 from conveyor.errors import NotFound
 
+FORWARDED = ("content-type", "accept", "traceparent", "tracestate", "x-request-id")
+"""Headers that go on to a release: nothing of ours is taken from outside."""
+
 LEAST_PREFIX = 8
 """Hex digits of a release digest that a URL must give at least."""
 

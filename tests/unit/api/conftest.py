@@ -26,6 +26,7 @@ from conveyor.domain.line import (
     Train,
 )
 from conveyor.domain.versions import Release, Version
+from conveyor.errors import NotFound
 from conveyor.jobs.memory import MemoryJobs
 from conveyor.ledger.database import open_ledger, sqlite_url
 from conveyor.ledger.deliveries import SqlDeliveries
@@ -90,6 +91,7 @@ class World:
     looks: list[datetime] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
+    nowhere: str = ""
 
     def __post_init__(self) -> None:
         self.deliveries = SqlDeliveries(self.ledger, self.hands)
@@ -125,7 +127,13 @@ class World:
             look=lambda: self.looks.append(self.hands.now()),
             problems=lambda: self.complaints,
             waiting=lambda: self.incomplete,
+            address=self._address,
         )
+
+    def _address(self, model: str) -> str:
+        if self.nowhere:
+            raise NotFound(self.nowhere)
+        return f"http://{model}.example/v2/models/{model}"
 
     def _read_log(self, key: str, after: int) -> tuple[bytes, int]:
         chunk = self.logs.get(key, b"")[after:]

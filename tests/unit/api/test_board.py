@@ -152,6 +152,16 @@ def test_a_canary_says_how_many_requests_it_waits_for(world, canary):
     assert row["waits"] == "waits for requests: 16 of 50"
 
 
+@pytest.mark.usefixtures("canary")
+def test_a_model_that_serves_says_where_it_is_asked(world):
+    assert model(world)["url"] == "http://wine.example/v2/models/wine"
+    world.nowhere = "its service was deleted a moment ago"
+    assert model(world)["url"] is None
+    world.nowhere = ""
+    world.services.tables.clear()
+    assert model(world)["url"] is None
+
+
 def test_a_canary_without_traffic_says_what_comes_instead(world, canary):
     world.evidence.put(
         f"{canary.candidate}/replay/{canary.id}",

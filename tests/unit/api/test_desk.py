@@ -79,9 +79,9 @@ def test_releases_are_listed_newest_first_with_the_stable_one_marked(world, clie
     message = ending_message(first, rollout="r", reason="ok")
     world.history.tag(f"wine#{STABLE}#1", first.commit, message)
     listed = client.get(f"{API}/releases?model=wine", headers=trusted).json["releases"]
-    assert [(each["version"], each["stable"]) for each in listed] == [
-        ("1.10.0", False),
-        ("1.0.0", True),
+    assert [(each["version"], each["stable"], each["url"]) for each in listed] == [
+        ("1.10.0", False, None),
+        ("1.0.0", True, "http://wine.example/v2/models/wine"),
     ]
 
 
