@@ -28,8 +28,17 @@ class Controllers:
         metadata = written["metadata"]
         self._make(cluster, metadata, written["spec"]["template"])
         routed = [condition("RoutesReady", "True")]
-        url = f"http://{metadata['name']}.{metadata['namespace']}.example.com"
-        seen = {"observedGeneration": metadata["generation"], "conditions": routed, "url": url}
+        host = f"{metadata['name']}.{metadata['namespace']}.example.com"
+        seen = {
+            "observedGeneration": metadata["generation"],
+            "conditions": routed,
+            "url": f"http://{host}",
+            "traffic": [
+                {**each, "url": f"http://{each['tag']}-{host}"}
+                for each in written["spec"].get("traffic") or ()
+                if each.get("tag")
+            ],
+        }
         if {**written.get("status", {}), **seen} != written.get("status"):
             cluster.patch(SERVICE, metadata["namespace"], metadata["name"], {"status": seen})
 

@@ -10,6 +10,7 @@ from servers.ports import free_port
 
 from conveyor.api.app import open_routes
 from conveyor.cluster.predictions import routes
+from conveyor.codec import SERVE, UNCOUNTED, Keyring, is_marked
 from conveyor.domain.line import Line
 from conveyor.domain.traffic import Traffic
 from conveyor.domain.versions import FIRST, Release
@@ -20,6 +21,7 @@ from conveyor.knative.settings import ServicesSettings
 from conveyor.serving.settings import MAX_BODY
 
 TOKEN = secrets.token_hex(16)
+KEYS = Keyring({SERVE: [secrets.token_hex(16)]})
 WINE = Release(model="Red Wine", version=FIRST, digest="a" * 64, onnx="o" * 64, commit="c")
 INFER = "/v2/models/Red Wine/infer"
 ANSWER = {"outputs": [{"name": "label", "data": [1.0]}]}
@@ -69,7 +71,11 @@ def serving(gateway):
 
     def begin(port=gateway.server_port):
         settings = ServicesSettings(
-            namespace="models", line="shop", image="serve:1", ingress=f"http://127.0.0.1:{port}"
+            namespace="models",
+            line="shop",
+            image="serve:1",
+            ingress=f"http://127.0.0.1:{port}",
+            keyring=KEYS,
         )
         return KnativeServices(MemoryCluster(Controllers()), settings)
 
@@ -155,3 +161,13 @@ def test_a_model_that_serves_says_where(serving):
     services = serving()
     place(services)
     assert services.url("Red Wine").endswith(".models.example.com/v2/models/Red%20Wine")
+
+
+def test_what_is_asked_for_no_traffic_bears_the_seal_of_its_release_and_body(serving, gateway):
+    services = serving()
+    place(services)
+    assert json.loads(services.infer("Red Wine", WINE.digest, b'{"inputs": []}')) == ANSWER
+    ((_, headers, body),) = gateway.asked
+    told = {name.lower(): value for name, value in headers.items()}
+    assert told["host"].startswith("r-aaaaaaaaaaaa-red-wine-")
+    assert is_marked(KEYS, WINE.digest, body, told[UNCOUNTED])
