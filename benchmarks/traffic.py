@@ -1,49 +1,72 @@
-"""How long a change of traffic takes from asking for it to the ingress doing it.
+"""How long a change of traffic takes at the ingress, how true a split is, and whether any fails.
 
 `python benchmarks/traffic.py --image dev.local/conveyor-serve:TAG [--rounds N] [--json]`: two
-releases of one model are up; all traffic goes from one to the other and back, while the model's URL
-is asked all the time. A change is seen when the first answer comes from the other release. The
-goal: 95 of 100 within a second, no request failed. See onecluster.py.
+releases of one model are up and its URL gets 50 requests a second, all the time. All traffic goes
+from one to the other and back; a change is seen when the first answer comes from the other. Then
+one gets a quarter of 2,000 requests, is promoted, and rolled back. The goals: 95 of 100 changes
+within a second, the share within 3 points, no request failed. See onecluster.py.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Self
 
+import urllib3
 from onecluster import Place, opened, percentile, release
 
 from conveyor.domain.line import Line, Model, Serve
 from conveyor.domain.traffic import Traffic
+from conveyor.domain.versions import Release
 
-GOAL = 1.0
+GOAL, POINTS = 1.0, 3.0
 MODEL = "wine"
-PACE = 0.02
+RATE, WORKERS = 50, 16
+SHARE, REQUESTS = 25, 2000
 
 
-class Asking(threading.Thread):
+class Asking:
     """Asks the model's URL at 50 requests a second and notes when which release answered."""
 
     def __init__(self, place: Place, host: str) -> None:
-        super().__init__(daemon=True)
         self._place, self._host = place, host
+        self._clock = threading.Thread(target=self._run, daemon=True)
+        self._stopped = threading.Event()
         self.answers: list[tuple[float, str]] = []
-        self.failed = 0
-        self.stopped = threading.Event()
+        self.faults: list[str] = []
 
-    def run(self) -> None:
-        """Ask until stopped."""
-        while not self.stopped.is_set():
+    def __enter__(self) -> Self:
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._clock.join()
+
+    def _run(self) -> None:
+        began, number = time.monotonic(), 0
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while not self._stopped.wait(max(0, began + number / RATE - time.monotonic())):
+                pool.submit(self._ask)
+                number += 1
+
+    def _ask(self) -> None:
+        try:
             _, answer = self._place.ask(self._host, MODEL)
-            if answer.status == 200:
-                version = json.loads(answer.data)["model_version"]
-                self.answers.append((time.monotonic(), version))
-            else:
-                self.failed += 1
-            time.sleep(PACE)
+        except urllib3.exceptions.HTTPError as error:
+            self.faults.append(repr(error))
+            return
+        if answer.status == 200:
+            version = json.loads(answer.data)["model_version"]
+            self.answers.append((time.monotonic(), version))
+        else:
+            self.faults.append(f"{answer.status} {answer.data[:200]!r}")
 
     def first_from(self, digest: str, since: float) -> float:
         """Return when a release first answered after a moment; waits for it."""
@@ -55,6 +78,36 @@ class Asking(threading.Thread):
                 sys.exit("the ingress did not follow within a minute")
             time.sleep(0.005)
 
+    def share(self, digest: str, requests: int) -> float:
+        """Return the percentage of the next requests that a release answers."""
+        begins = len(self.answers)
+        while len(self.answers) < begins + requests:
+            time.sleep(0.1)
+        versions = [version for _, version in self.answers[begins : begins + requests]]
+        return 100 * sum(map(digest.startswith, versions)) / requests
+
+
+class Moving:
+    """Moves the model's traffic and notes how long that took."""
+
+    def __init__(self, place: Place, line: Line, asking: Asking, now: Traffic) -> None:
+        self._place, self._line, self._asking, self._now = place, line, asking, now
+        self.applied: list[float] = []
+        self.seen: list[float] = []
+
+    def to(self, *shares: tuple[Release, int]) -> None:
+        """Give each release its share; the last one is waited for."""
+        for there, _ in shares:
+            # A release that dropped out lost its place: it is put back before it is needed again.
+            self._place.services.ensure(there, self._line)
+        time.sleep(0.5)
+        wanted = Traffic(tuple((there.digest, percent) for there, percent in shares))
+        began = time.monotonic()
+        self._place.services.apply(MODEL, wanted, expected=self._now)
+        self.applied.append(time.monotonic() - began)
+        self.seen.append(self._asking.first_from(shares[-1][0].digest, began) - began)
+        self._now = wanted
+
 
 def measure(place: Place, rounds: int) -> dict[str, object]:
     """Return what was seen."""
@@ -62,36 +115,40 @@ def measure(place: Place, rounds: int) -> dict[str, object]:
         name="bench",
         models={MODEL: Model(name=MODEL, serve=Serve(idle=timedelta(minutes=5)))},
     )
-    made = [release(place, MODEL, trees=trees) for trees in (20, 30)]
-    for each in made:
+    one, other = (release(place, MODEL, trees=trees) for trees in (20, 30))
+    for each in (one, other):
         place.services.ensure(each, line)
-    now = Traffic(((made[0].digest, 100),))
+    now = Traffic(((one.digest, 100),))
     place.services.apply(MODEL, now, expected=Traffic())
-    asking = Asking(place, place.host(MODEL))
-    asking.start()
-    asking.first_from(made[0].digest, time.monotonic())
-    seen: list[float] = []
-    applied: list[float] = []
-    for number in range(rounds):
-        # A release that drops out loses its place: it is put back before it is needed again.
-        there = made[(number + 1) % 2]
-        place.services.ensure(there, line)
-        time.sleep(0.5)
-        wanted = Traffic(((there.digest, 100),))
-        began = time.monotonic()
-        place.services.apply(MODEL, wanted, expected=now)
-        applied.append(time.monotonic() - began)
-        seen.append(asking.first_from(there.digest, began) - began)
-        now = wanted
-    asking.stopped.set()
-    asking.join()
+    with Asking(place, place.host(MODEL)) as asking:
+        asking.first_from(one.digest, time.monotonic())
+        moving = Moving(place, line, asking, now)
+        for number in range(rounds):
+            moving.to(((other, one)[number % 2], 100))
+        seen, applied = list(moving.seen), list(moving.applied)
+        share = split(moving, asking, one, other)
     return {
         "changes": rounds,
         "seen": {"p50": statistics.median(seen), "p95": percentile(seen, 0.95), "max": max(seen)},
         "applied": {"p50": statistics.median(applied), "p95": percentile(applied, 0.95)},
-        "requests": len(asking.answers) + asking.failed,
-        "failed": asking.failed,
+        "share": share,
+        "requests": len(asking.answers) + len(asking.faults),
+        "failed": len(asking.faults),
+        "faults": asking.faults[:5],
     }
+
+
+def split(moving: Moving, asking: Asking, stable: Release, candidate: Release) -> float:
+    """Return a candidate's share in percent; then it is promoted, and rolled back."""
+    moving.to((stable, 100))
+    moving.to((stable, 100 - SHARE), (candidate, SHARE))
+    time.sleep(1)
+    found = asking.share(candidate.digest, REQUESTS)
+    moving.to((candidate, 100))
+    time.sleep(3)
+    moving.to((stable, 100))
+    time.sleep(3)
+    return found
 
 
 def main() -> int:
@@ -103,15 +160,17 @@ def main() -> int:
     given = parser.parse_args()
     with opened(given.image) as place:
         found = measure(place, given.rounds)
-    seen, applied = found["seen"], found["applied"]
+    seen, applied, share = found["seen"], found["applied"], found["share"]
     print(
         f"asked to seen: p50 {seen['p50']:.2f} s, p95 {seen['p95']:.2f} s, worst {seen['max']:.2f} "
-        f"s of {given.rounds} changes; apply returned after p50 {applied['p50']:.2f} s; "
-        f"{found['failed']} of {found['requests']} requests failed"
+        f"s of {given.rounds} changes; apply returned after p50 {applied['p50']:.2f} s\n"
+        f"a share of {SHARE} %: {share:.1f} % of {REQUESTS} requests\n"
+        f"{found['failed']} of {found['requests']} requests failed {found['faults'] or ''}"
+        f"(load {os.getloadavg()[0]:.1f})"
     )
     if given.json:
         print(json.dumps(found))
-    return int(seen["p95"] > GOAL or bool(found["failed"]))
+    return int(seen["p95"] > GOAL or abs(share - SHARE) > POINTS or bool(found["failed"]))
 
 
 if __name__ == "__main__":
