@@ -117,16 +117,18 @@ def job_times(place: Place, kind: str, since: float) -> dict[str, float]:
     Kubernetes tells whole seconds, so one round may be wrong by one.
     """
     namespace, label = f"{place.line.namespace}-jobs", "conveyor.dev/kind"
-    made = {
-        kept: [
-            each
-            for each in place.cluster.list(kept, namespace).items
-            if each["metadata"]["labels"].get(label) == kind
-            and moment(each["metadata"]["creationTimestamp"]) > since - 1
-        ]
+    job, pod = (
+        max(
+            (
+                each
+                for each in place.cluster.list(kept, namespace).items
+                if each["metadata"]["labels"].get(label) == kind
+            ),
+            key=lambda each: moment(each["metadata"]["creationTimestamp"]),
+        )
         for kept in (JOB, POD)
-    }
-    (job,), (pod,) = made[JOB], made[POD]
+    )
+    assert moment(job["metadata"]["creationTimestamp"]) > since - 1
     asked, status = moment(job["metadata"]["creationTimestamp"]), pod["status"]
     ended = {
         each["name"]: each["state"]["terminated"]
