@@ -70,7 +70,9 @@ def _export(settings: StepSettings) -> Export:
     return export
 
 
-def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def main(
+    arguments: Sequence[str], environment: Mapping[str, str], *, within: float = WITHIN
+) -> int:
     """Lay out a run, though bucket or repository are away for a moment; return the exit code."""
     key, known_by, shared = arguments[0], arguments[1], Path(arguments[2])
     stop = stopped_by_signal()
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             lambda: prepare(key, known_by, shared, pantry, stop=stop),
             stop,
             what=f"run {key}",
-            within=WITHIN,
+            within=within,
         )
 
     return exit_code(step)
