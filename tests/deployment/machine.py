@@ -8,9 +8,14 @@ with `up`, `load`, `minio` and `restart`.
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+ATTEMPTS = 60
+AWAY = ("was refused", "Unable to connect", "EOF", "apiserver not ready", "forbidden: User")
+"""What kubectl says while the API server is away or begins."""
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -34,7 +39,17 @@ class Machine:
         return self.environment["CONVEYOR_TEST_INGRESS"]
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
-        """Run kubectl and return what it printed."""
+        """Run kubectl and return what it printed; an API server that begins is waited for."""
+        for _ in range(ATTEMPTS):
+            try:
+                return self._kubectl(*arguments, given=given)
+            except AssertionError as error:
+                if not any(word in str(error) for word in AWAY):
+                    raise
+            time.sleep(1)
+        return self._kubectl(*arguments, given=given)
+
+    def _kubectl(self, *arguments: str, given: str | None = None) -> str:
         return run("kubectl", *arguments, environment=self.environment, given=given, seconds=300)
 
     def tool(self, name: str, *arguments: str, **variables: str) -> str:
@@ -64,7 +79,7 @@ def open_machine(environment: Mapping[str, str]) -> Machine:
 
 def _answers(machine: Machine) -> bool:
     try:
-        return " Ready" in machine.kubectl("get", "nodes", "--request-timeout=5s")
+        return " Ready" in machine._kubectl("get", "nodes", "--request-timeout=5s")
     except AssertionError:
         return False
 
