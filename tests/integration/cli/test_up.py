@@ -6,7 +6,7 @@ import time
 
 from conveyor.scaffold import TEMPLATES, init
 
-SECONDS = 30
+SECONDS = 90
 
 
 def test_ctrl_c_says_that_it_stops_and_when_it_has(tmp_path):
@@ -17,10 +17,13 @@ def test_ctrl_c_says_that_it_stops_and_when_it_has(tmp_path):
     log = tmp_path / "up.log"
     with log.open("w") as out, subprocess.Popen(command, stdout=out, env=dict(os.environ)) as up:
         until = time.monotonic() + SECONDS
-        while "conveyor events" not in log.read_text() and time.monotonic() < until:
-            time.sleep(0.05)
-        up.send_signal(signal.SIGINT)
-        assert up.wait(SECONDS) == 0
+        try:
+            while "conveyor events" not in log.read_text() and time.monotonic() < until:
+                time.sleep(0.05)
+            up.send_signal(signal.SIGINT)
+            assert up.wait(SECONDS) == 0
+        finally:
+            up.kill()
     last = [each for each in log.read_text().splitlines() if each.startswith("stop")]
     assert last == [
         "stopping: requests in flight are answered, jobs go on at the next start ...",
