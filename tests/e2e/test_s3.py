@@ -261,7 +261,7 @@ def test_an_outage_of_the_bucket_in_the_midst_of_a_training_loses_nothing(line, 
     # Behind its fetch: what it reads comes from the bucket.
     wait_until(lambda: list(line.state.glob("jobs/*/process.json")), "the work of a training")
     s3.kill()
-    wait_until(lambda: "cannot be stored yet" in up.log, "the end of the training")
+    wait_until(lambda: "the end of run" in up.log, "the end of the training")
     wait_until(lambda: f"s3://{BUCKET}/" in problems(up), "the problem on the board")
     s3.start()
     up.event("rollout.promoted")
@@ -284,7 +284,7 @@ def test_an_outage_of_the_bucket_in_the_midst_of_a_large_read_loses_nothing(line
     assert " of 268 MB (" in photos["waits"]
     s3.kill()
     wait_until(
-        lambda: "waits: s3://" in up.log or "cannot be stored yet" in up.log, "word of the outage"
+        lambda: "waits: s3://" in up.log or "the end of run" in up.log, "word of the outage"
     )
     s3.start()
     assert up.event("dataset.versioned", dataset="photos")["data"]["size"] == size

@@ -83,8 +83,9 @@ def serve(
     limit_memory(settings.memory)
     session = load(listen.bundle / MODEL, manifest, settings)
     prove(manifest, session)
-    endpoint.open(session)
+    # Said before anybody can ask: who dies of the first request is known to have been ready.
     _say(ready=True)
+    endpoint.open(session)
     observer.flusher.start()
     stop.wait()
     endpoint.drain()
