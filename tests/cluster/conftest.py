@@ -93,9 +93,9 @@ def stage(deployed) -> Stage:
 
 @pytest.fixture(scope="session")
 def line(deployed) -> Deployed:
-    """The line with a model that serves: the acts' last one, else a first one."""
-    if not deployed.asked(lambda: deployed.client.releases("wine"))["releases"]:
-        mark = deployed.mark
-        deployed.put_wine(0)
-        deployed.event("rollout.promoted", mark)
+    """The line with a model that serves; the acts leave a bad commit, which is taken back."""
+    mark = deployed.mark
+    deployed.take_back_the_bad_commit()
+    deployed.put_wine(0)
+    deployed.event("rollout.promoted", mark)
     return deployed

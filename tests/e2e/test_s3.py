@@ -283,9 +283,7 @@ def test_an_outage_of_the_bucket_in_the_midst_of_a_large_read_loses_nothing(line
     (photos,) = (row for row in status(up)["data"] if row["name"] == "photos")
     assert " of 268 MB (" in photos["waits"]
     s3.kill()
-    wait_until(
-        lambda: "waits: s3://" in up.log or "the end of run" in up.log, "word of the outage"
-    )
+    wait_until(lambda: "waits: s3://" in up.log or "the end of run" in up.log, "word of the outage")
     s3.start()
     assert up.event("dataset.versioned", dataset="photos")["data"]["size"] == size
     assert up.settled().stats["dead"] == 0
