@@ -63,7 +63,7 @@ def test_what_follows_from_namespace_and_overlay_is_not_carried_over(folder):
 
 @pytest.mark.parametrize("own", [False, True])
 def test_an_image_that_is_named_whole_is_taken_whatever_the_tag(folder, own):
-    mine = "ghcr.io/me/mine:7"
+    mine = "registry.example/me/mine:7"
     found = completed(MemoryObjects(), folder, own=own, CONVEYOR_IMAGE_TRAIN=mine)
     assert found["CONVEYOR_IMAGE_TRAIN"] == mine
     assert found["CONVEYOR_IMAGE_LINE"] == "dev.local/conveyor-line:abc"

@@ -30,16 +30,16 @@ def test_a_setting_of_two_lines_is_refused():
 
 
 def test_images_follow_registry_and_tag():
-    made = images("ghcr.io/me/", "abc", {})
-    assert made["CONVEYOR_IMAGE_SERVE"] == "ghcr.io/me/conveyor-serve:abc"
+    made = images("registry.example/me/", "abc", {})
+    assert made["CONVEYOR_IMAGE_SERVE"] == "registry.example/me/conveyor-serve:abc"
     assert len(made) == 4
 
 
 def test_what_is_not_said_stays():
     before = {"CONVEYOR_IMAGE_LINE": "host:5000/x/conveyor-line:one"}
     assert images(None, "two", before)["CONVEYOR_IMAGE_LINE"] == "host:5000/x/conveyor-line:two"
-    kept = images("ghcr.io/me", None, before)
-    assert kept == {"CONVEYOR_IMAGE_LINE": "ghcr.io/me/conveyor-line:one"}
+    kept = images("registry.example/me", None, before)
+    assert kept == {"CONVEYOR_IMAGE_LINE": "registry.example/me/conveyor-line:one"}
 
 
 @pytest.mark.parametrize("tag", ["latest", "a b", "-x", "x/y"])
