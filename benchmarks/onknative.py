@@ -3,7 +3,7 @@
 `python benchmarks/onknative.py --tag TAG [--rounds N] [--minutes N] [--only PART] [--json]` deploys
 the example line. Each round puts another file into the bucket and ends when the candidate of it has
 answered at its own URL and release.created is stored; the train run's Job is taken off. Warm: all
-functions on the way have a pod. Cold: none but those that each minute's tick keeps awake. Then the
+functions on the way have a pod. Cold: none but what each minute's tick may have woken. Then the
 line is left alone, and its pods are counted. The goals: 20 s warm, cold at most 2 s more for each
 station that was at zero; idle only what must stay. See rooms.py for what it needs.
 """
@@ -201,7 +201,9 @@ def main() -> int:
     parser.add_argument("--tag", required=True, help="of the images")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=int, default=4)
-    parser.add_argument("--window", help="idle once more, with this for what the tick wakes: 10s")
+    parser.add_argument(
+        "--window", help="idle once more, what the tick wakes with this window: 60s"
+    )
     parser.add_argument("--only", choices=("candidate", "idle"))
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
