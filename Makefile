@@ -28,8 +28,8 @@ demo: $(STAMP) ## Run the line on real data in front of your eyes
 test: $(STAMP) tools ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadscope -q
 
-test-cluster: $(STAMP) tools ## Test on a real cluster with Knative (says what it needs)
-	@scripts/test-cluster
+test-cluster: $(STAMP) tools ## Test on a real cluster with Knative (says what it needs); TESTS=... for some
+	@scripts/test-cluster $(TESTS)
 
 check: $(STAMP) ## Lint, types, import rules, docs: what CI runs
 	$(BIN)/ruff check .
