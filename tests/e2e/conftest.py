@@ -170,7 +170,7 @@ class Up:
 
     def up(self) -> "Up":
         """Wait until it answers."""
-        self.until(lambda: self.ready, "ready", 30)
+        self.until(lambda: self.ready, "ready")
         return self
 
     def of(self, kind: str, **data: object) -> list[dict[str, Any]]:

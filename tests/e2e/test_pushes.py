@@ -73,7 +73,7 @@ def test_a_push_that_builds_on_an_older_head_is_told_to_rebase(line, start):
 @pytest.mark.slow
 def test_of_the_pushes_while_a_build_runs_the_newest_is_built(line, start):
     """The running build ends, the waiting one gives way, one release comes of the last."""
-    line.params(act="pause")
+    line.params(act="long pause")
     up = start().up()
     line.points()
     up.until(lambda: line.trainings or up.stats, "a training")

@@ -89,8 +89,7 @@ def main() -> None:
         rows = [(float(row["x"]), float(row["y"])) for row in csv.DictReader(file)]
     while params["act"] == "hang":
         time.sleep(0.05)
-    if params["act"] == "pause":
-        time.sleep(3)
+    time.sleep({"pause": 3, "long pause": 10}.get(params["act"], 0))
     if params["act"] == "raise":
         message = "no line fits these points"
         raise SystemExit(message)
