@@ -113,7 +113,9 @@ class Deployed:
 
     def destroy(self) -> str:
         """Take the line away again, its namespaces too."""
-        return self.conveyor("destroy", "--namespace", self.namespace, "--all", "--yes")
+        return self.conveyor(
+            "destroy", "--namespace", self.namespace, "--all", "--yes", "--timeout", "600"
+        )
 
     def versions(self) -> dict[str, str]:
         """Return the generation of each of the line's services."""

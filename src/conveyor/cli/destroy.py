@@ -29,7 +29,7 @@ Examples:
 @click.option("--namespace", required=True, help="The line's namespace.")
 @click.option("--all", "everything", is_flag=True, help="Its namespaces and Secrets too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--timeout", default=180, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", default=300, show_default=True, help="Seconds to wait.")
 @with_cluster
 def destroy(  # noqa: PLR0913  (click's options)
     objects: Objects, *, namespace: str, everything: bool, yes: bool, timeout: int, as_json: bool
