@@ -1,7 +1,6 @@
 """A candidate that crashes on a cluster, where Envoy answers for it."""
 
 import http.server
-import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from servers.inference import only, request
 
 from conveyor.codec import Keyring, decode
 from conveyor.data.memory_history import MemoryHistory, MemoryLines
@@ -56,15 +56,6 @@ if os.environ.get("CONVEYOR_AWAIT_BUNDLE"):
         return run(self, inputs, outputs)
     OnnxSession.run = crash
 '''
-
-
-def request(value):
-    x = {"name": "x", "datatype": "FP32", "shape": [1], "data": [value]}
-    return json.dumps({"inputs": [x]}).encode()
-
-
-def only(release):
-    return Traffic(((release.digest, 100),))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from servers.inference import only, request
 
 from conveyor.domain.line import Line, Model, Serve
 from conveyor.domain.traffic import Traffic
@@ -23,15 +24,6 @@ pytestmark = [
 
 LINE = Line(name="shop")
 NONE = Traffic()
-
-
-def request(value):
-    x = {"name": "x", "datatype": "FP32", "shape": [1], "data": [value]}
-    return json.dumps({"inputs": [x]}).encode()
-
-
-def only(release):
-    return Traffic(((release.digest, 100),))
 
 
 @pytest.fixture

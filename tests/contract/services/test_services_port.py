@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from servers.inference import only
 
 from conveyor.domain.line import Line
 from conveyor.domain.traffic import Traffic
@@ -14,10 +15,6 @@ NONE = Traffic()
 REQUEST = json.dumps(
     {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1.0]}]}
 ).encode()
-
-
-def only(release):
-    return Traffic(((release.digest, 100),))
 
 
 def test_an_ensured_release_answers_without_having_traffic(services, first):
